@@ -1,4 +1,4 @@
-"""How much memory this process may still allocate: free memory of the machine, and the rest of its limits.
+"""How much memory this process may still allocate, and the most that it had: of the machine, and of its limits.
 
 Standard library only.
 """
@@ -68,4 +68,32 @@ def _left_of_address_space(proc: Path) -> int | None:
             pages = read(proc / "self" / "statm").split()
             if limit.isdigit() and pages:
                 return int(limit) - int(pages[0]) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def begin_peak(*, proc: Path = PROC) -> bool:
+    """Let :func:`peak_memory` count from now on; return whether the system can do that.
+
+    Args:
+        proc: the mount point of procfs.
+    """
+    try:
+        (proc / "self" / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(*, proc: Path = PROC) -> int | None:
+    """Return the most bytes of memory that this process had at once since :func:`begin_peak`, all it has loaded too.
+
+    None where the system does not say.
+
+    Args:
+        proc: the mount point of procfs.
+    """
+    for line in read(proc / "self" / "status").splitlines():
+        name, _, rest = line.partition(":")
+        if name == "VmHWM":
+            return int(rest.split()[0]) * 1024
     return None

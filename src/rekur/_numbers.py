@@ -32,6 +32,18 @@ def shown_bytes(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
+def shown_size(count: int) -> str:
+    """Return a number of bytes of any size with its unit.
+
+    Example:
+        >>> shown_size(14_200), shown_size(1_250_000), shown_size(412_000_000)
+        ('14 kB', '1.2 MB', '412 MB')
+    """
+    if count >= 9.95e6:
+        return shown_bytes(count)
+    return f"{count / 1e6:.1f} MB" if count >= 999_500 else f"{count / 1e3:.0f} kB"
+
+
 def shown_interval(ends: Sequence[float] | None) -> str:
     """Return both ends of an interval; an empty text for None.
 

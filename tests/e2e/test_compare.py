@@ -38,7 +38,7 @@ def test_a_comparison_from_the_command_line(cli: Run, tmp_path: Path) -> None:
     assert [line[:12] for line in lines if line.startswith("run")] == [f"run   {k} of 4" for k in range(1, 5)]
     assert sum(line.startswith("warning: ") for line in lines) == 1  # on the data, and not once a run
     assert "Validation: accuracy on 40 items" in done.out
-    assert "(rival)" in done.out
+    assert "(rival: " in done.out
     assert "Scores are of the validation data" in done.out
     found = cli(*words, "--json").json
     assert found["answer"] == done.out.splitlines()[0]

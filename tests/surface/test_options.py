@@ -51,7 +51,7 @@ WORD_FEATURES = "--fold-case --max-vocabulary --min-count --prefixes --suffixes 
 WORD_DROPOUT = "--token-dropout --word-dropout"
 SEARCH = "--trials --space --trial-time-limit --ray --ray-address --ray-processors --ray-gpus"
 SEARCH_OUTPUT = "--out --quiet --json"
-COMPARISON = "--cells --vary --equal --seeds --margin"
+COMPARISON = "--cells --vary --equal --seeds --margin --reach"
 #: the options of each task by group, in the order of ``--help``
 TASK_OPTIONS = {
     "classify": {

@@ -14,12 +14,23 @@ import rekur
 from rekur.errors import InputError, LockedError
 from rekur.study.comparison import ComparisonResult
 from rekur.study.comparison_folder import ComparisonFolder, Run
+from rekur.study.comparison_page import PageFacts
+from rekur.study.measures import Speed
 from rekur.study.objective import Setting
 from rekur.study.run_comparison import compare
 from rekur.study.run_search import read_data
 from rekur.study.statistics import compare as compare_scores
 from rekur.study.variants import Sizing, VariantSpec, make_equal, make_variants
 from rekur.tasks import load
+
+
+#: no page is drawn and no speed is measured, which takes longer than the rest: test_comparison_page.py does both
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rekur.study.comparison_course.write_comparison", lambda *_: None)
+    monkeypatch.setattr("rekur.study.comparison_course.page_facts", lambda *_: PageFacts())
+    monkeypatch.setattr("rekur.study.comparison_course.speed_of", lambda *_: Speed(None, None, 1.0))
+
 
 QUICK: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "num_layers": 1, "baseline": False}
 
@@ -383,9 +394,12 @@ def test_an_answer_about_errors_that_are_to_be_small() -> None:
 
 def test_the_tables_and_the_rival() -> None:
     result = result_of([GRU, LSTM, RNN], rival={"name": "naive Bayes", "accuracy": 0.8})
-    variants, pairs = result.tables()
-    assert [row[0] for row in variants[2]] == ["gru", "lstm", "rnn", "naive Bayes (rival)"]
+    variants, costs, pairs = result.tables()
+    assert variants[0] == "Test: accuracy on 400 items (rival: naive Bayes)"
+    assert [row[0] for row in variants[2]] == ["gru", "lstm", "rnn", "rival"]
     assert [row[3] for row in variants[2]] == ["best mean", "undecided", "2.9 points worse", ""]
+    assert [row[4] for row in variants[2]] == ["", "25%", "0%", ""]
+    assert [row[:2] for row in costs[2]] == [["gru", "10.0 s"], ["lstm", "20.0 s"], ["rnn", "30.0 s"]]
     assert [row[0] for row in pairs[2]] == ["gru - lstm", "gru - rnn", "lstm - rnn"]
     assert [row[-1] for row in pairs[2]] == ["undecided", "better", "better"]
     row = result.to_dict()["pairs"][1]

@@ -33,7 +33,7 @@ def page() -> bool:
 @pytest.fixture(autouse=True)
 def no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "page" not in request.fixturenames:
-        monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda result: None)
+        monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda *_: None)
 
 
 def letters(count: int = 40, seed: int = 0) -> tuple[list[str], list[int]]:

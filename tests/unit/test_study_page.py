@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.browser import check_in_browser
 
+from rekur.runtime.examples import ShownItem
 from rekur.study.figures import confusion, points
-from rekur.study.page import Answer, Worst, answer_part, clean, is_report, worst_part
+from rekur.study.page import Card, Head, clean, is_report, repeat_part, table_part
+from rekur.study.page_items import items_part
 from rekur.study.report import answer_of, gallery_plots, write_report
 from rekur.targets import LabelTarget, NextTarget, NumberTarget, Tag, TagsTarget
-from rekur.targets.gallery import MOST_ITEMS, Token, WorstItem
+from rekur.targets.gallery import MOST_ITEMS, Token
 
 HOSTILE = "<script>alert('1')</script>\u202egnp.exe\u2066 \x00\x1b[31m &amp; \"'"
 
 
 def written(folder: Path, text: str = "plain") -> str:
     """Return a page with a text in every slot."""
-    worst = [
-        WorstItem(0, [(text, text), ("share", 0.5)], [Token(text, text, "O"), None, Token("b", "O", "O")]),
-        WorstItem(1, [("true", text)]),
+    wrong = [
+        ShownItem(text, [(text, text), ("share", 0.5)], "", [Token(text, text, "O"), None, Token("b", "O", "O")]),
+        ShownItem("b", [("true", text)], text),
     ]
     write_report(
         folder / "page.html",
         title=text,
-        answer=Answer("entity_f1", 0.5, "0.4 – 0.6", text, 0.25, is_better=True),
+        head=Head(text, text, "better", [Card(text, "0.5000", text), Card("rival", "0.2500", text, is_rival=True)]),
         tables=[
             (text, ["a", text], [(text, 1), ("b", 0.5)]),
             ("wide", ["number"] * 40, [[0.5] * 40]),
         ],
         plots=[confusion([[2, 1], [0, 3]], [text, "$x$ \\frac$"]), points("P", ("x", "y"), [1, 2], [1, 3], True)],
-        worst=Worst(worst, {1: text}, {1: text}),
+        wrong=wrong,
+        unsure=wrong[1:],
+        notes=[text],
+        repeat=(text, [(text, text)]),
         details=[("Options", ["option", "value"], [("cell", text)])],
     )
     return (folder / "page.html").read_text(encoding="utf-8")
@@ -72,35 +76,56 @@ def test_a_page_stands_by_itself_in_light_and_dark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "texts"),
+    ("scores", "kind", "texts"),
     [
         (
-            Answer("accuracy", 0.9, "0.8 – 1.0", "guess", 0.5, is_better=True),
-            ["0.9000", "scores better than the rival."],
+            {"accuracy": 0.9, "accuracy_interval": (0.85, 0.95), "rival": {"name": "guess", "accuracy": 0.5}},
+            "better",
+            ["Accuracy 0.9000, against 0.5000 of the rival (guess)", "this model scores better."],
         ),
-        (Answer("rmse", 2.0, "", "ridge", 1.0, is_better=False), ["2.0000", "1.0000", "scores worse than the rival."]),
-        (Answer("accuracy", 0.5, "", "guess", 0.5), ["scores as well as the rival."]),
-        (Answer("accuracy", 0.5), ["No rival was scored on these items."]),
+        ({"accuracy": 0.5, "rival": {"name": "guess", "accuracy": 0.75}}, "worse", ["this model scores worse."]),
+        ({"accuracy": 0.5, "rival": {"name": "guess", "accuracy": 0.5}}, "", ["scores as well as the rival."]),
+        ({"accuracy": 0.5}, "", ["No rival was scored on these items."]),
+        (
+            {"accuracy": 0.9, "accuracy_interval": (0.7, 0.95), "rival": {"name": "guess", "accuracy": 0.8}},
+            "",
+            ["scores better.", "may be chance"],
+        ),
     ],
 )
-def test_the_answer_stands_at_the_head_with_the_rival(answer: Answer, texts: Sequence[str]) -> None:
-    part = answer_part(answer)
-    assert [text for text in texts if text not in part] == []
+def test_the_answer_stands_at_the_head_with_the_rival(
+    tmp_path: Path, scores: dict[str, Any], kind: str, texts: Sequence[str]
+) -> None:
+    head = answer_of(scores, "accuracy", "How good is it?")
+    assert head is not None
+    assert (head.question, head.kind) == ("How good is it?", kind)
+    assert [text for text in texts if text not in head.sentence] == []
+    assert [card.is_rival for card in head.cards] == ([False, True] if "rival" in scores else [False])
+    write_report(tmp_path / "page.html", title="t", head=head)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.index("How good is it?") < page.index(head.sentence.replace("'", "&#x27;")) < page.index("<b>")
 
 
 def test_the_answer_of_scores() -> None:
-    scores = {"accuracy": 0.9, "accuracy_interval": (0.7, 0.95), "rival": {"name": "guess", "accuracy": 0.8}}
-    answer = answer_of(scores, "accuracy")
-    assert answer is not None
-    assert (answer.is_better, answer.may_be_chance, answer.rival) == (True, True, "guess")
-    assert "may be chance" in answer_part(answer)
-    worse = answer_of({"rmse": 2.0, "rmse_interval": (1.9, 2.1), "rival": {"name": "ridge", "rmse": 1.0}}, "rmse")
+    worse = answer_of({"rmse": 2.0, "rmse_interval": (1.9, 2.1), "rival": {"name": "ridge", "rmse": 1.0}}, "rmse", "?")
     assert worse is not None
-    assert (worse.is_better, worse.may_be_chance) == (False, False)
-    assert answer_of({"rmse": 2.0}, "accuracy") is None
-    alone = answer_of({"rmse": 2.0}, "rmse")
-    assert alone is not None
-    assert alone.rival_score is None
+    assert worse.kind == "worse"
+    assert [card.value for card in worse.cards] == ["2.0000", "1.0000"]
+    assert answer_of({"rmse": 2.0}, "accuracy", "?") is None
+
+
+def test_numbers_of_tables_stand_to_the_right() -> None:
+    rows = [["a", 0.5, "0.3 s (2/3)", "12 MB", "50%", ""], ["b", None, "3.1 µs", "", "", "rival"]]
+    part = table_part("T", ["name", "score", "time", "size", "share", "word"], rows, note="A note.")
+    assert part.count('<th class="number">') == 4
+    assert "<th>word</th>" in part
+    assert "A note." in part
+
+
+def test_a_page_says_how_to_repeat_it() -> None:
+    part = repeat_part("rekur compare <b>", [("rekur", "1.0")])
+    assert "<pre>rekur compare &lt;b&gt;</pre>" in part
+    assert "<pre>" not in repeat_part("", [("rekur", "1.0")])
 
 
 def test_sentences_show_both_taggings(tmp_path: Path) -> None:
@@ -111,7 +136,7 @@ def test_sentences_show_both_taggings(tmp_path: Path) -> None:
     gallery.add([Tag("O", 0.6)] * 2, ["B-A", "I-A"], ["York", "y"])
     (first, second) = gallery.worst()
     assert (first.number, second.number) == (2, 0)  # more probability on wrong tags
-    part = worst_part(Worst([second], {}, {}))
+    part = items_part("Wrong", [ShownItem("item 1", second.facts, "", second.tokens)])
     assert "item 1" in part
     assert "wrong tags: <bdi>1</bdi>; tokens: <bdi>3</bdi>" in part
     assert '<span class="miss"><bdi>York</bdi><i class="true">I-A ✓</i><i class="said">O ✗</i></span>' in part
@@ -185,36 +210,7 @@ def test_the_loss_along_a_text() -> None:
     assert gallery.worst() == []
 
 
-#: no window is narrower than 500 pixels, but a frame is
-FRAME = """<!doctype html><title>not measured</title>
-<script>addEventListener("message", (message) => { document.title = message.data });</script>
-<iframe src="measured.html" width="WIDTH" height="900" style="border: 0"></iframe>"""
-#: of the page: its width when it is laid out, its background and the colour of its letters
-MEASURE = """<script>
-const style = getComputedStyle(document.body);
-const width = document.documentElement.scrollWidth;
-parent.postMessage([innerWidth, width, style.backgroundColor, style.color].join("|"), "*");
-</script>"""
-
-
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize(("scheme", "number"), [("dark", 0), ("light", 1)])
-def test_a_browser_shows_the_page_without_a_wide_line(tmp_path: Path, width: int, scheme: str, number: int) -> None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    browser = os.environ.get("REKUR_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if browser is None:
-        pytest.skip("no Chromium; name one with REKUR_CHROMIUM")
-    page = re.sub(r"<meta http-equiv=[^>]*>", "", written(tmp_path, "a long text without an end " * 40 + "x" * 900))
-    (tmp_path / "measured.html").write_text(page.replace("</body>", f"{MEASURE}</body>"), encoding="utf-8")
-    (tmp_path / "frame.html").write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=5000"]
-    options += [f"--blink-settings=preferredColorScheme={number}", f"--user-data-dir={tmp_path / 'profile'}"]
-    command = [browser, *options, (tmp_path / "frame.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    title = re.search(r"<title>([^<]*)</title>", done.stdout)
-    assert title, done.stderr
-    window, laid_out, background, ink = title[1].split("|")
-    assert int(laid_out) <= int(window) == width
-    light, dark = "rgb(255, 255, 255)", "rgb(18, 24, 30)"
-    assert background == (dark if scheme == "dark" else light)
-    assert ink == ("rgb(228, 234, 240)" if scheme == "dark" else "rgb(34, 49, 63)")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_browser_shows_the_page_without_a_wide_line(tmp_path: Path, width: int, scheme: str) -> None:
+    check_in_browser(written(tmp_path, "a long text without an end " * 40 + "x" * 900), tmp_path, width, scheme)

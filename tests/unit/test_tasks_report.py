@@ -26,7 +26,7 @@ def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp
         confusion([[3, 1], [0, 0]], ["a", "b <&>"]),
         confusion(np.eye(30, dtype=int).tolist(), [f"c{i}" for i in range(30)]),
         calibration([(0.6, 0.5, 4), (0.9, 1.0, 2)], 0.05),
-        learning_curves({"one": rows, "two": rows[:1], "none": []}, "valid_loss"),
+        learning_curves(rows),
     ]
     assert "matplotlib.pyplot" not in sys.modules or "PYTEST_XDIST_WORKER" in os.environ
     write_report(tmp_path / "page.html", title="A <b> & c", tables=[("T", ("x", "y"), [("<i>", 0.5)])], plots=figures)
@@ -42,17 +42,18 @@ def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_one_evaluation_is_a_point_and_epochs_are_whole() -> None:
     rows = [{"epoch": epoch, "valid_loss": 1 / epoch} for epoch in range(1, 6)]
-    axes = learning_curves({"short": rows[:1], "long": rows}, "valid_loss").axes[0]
-    short, long = axes.lines
-    assert short.get_marker() == "o"
-    assert long.get_marker() in ("", "None")
-    single = learning_curves({"short": rows[:1]}, "valid_loss").axes[0]
+    axes, single = (learning_curves(part).axes[0] for part in (rows, rows[:1]))
+    assert single.lines[0].get_marker() == "o"
+    assert axes.lines[0].get_marker() in ("", "None")
     assert all(place == round(place) for axis in (axes, single) for place in axis.get_xticks())
 
 
 def test_a_text_learnt_by_heart_has_a_plot() -> None:
     (plot,) = model_plots({}, [{"epoch": 20, "train_loss": 0.1, "train_perplexity": 1.1}])
-    assert plot.axes[0].get_ylabel() == "train loss"
+    assert (plot.axes[0].get_ylabel(), len(plot.axes)) == ("loss", 1)
+    losses = [{"epoch": k, "train_loss": 1.0, "valid_loss": 0.5, "valid_accuracy": 0.5} for k in (1, 2)]
+    (both,) = model_plots({}, losses)  # training and validation in one plot, the score below
+    assert [len(axes.lines) for axes in both.axes] == [2, 1]
 
 
 def _umask() -> int:
@@ -84,7 +85,7 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 def test_a_model_has_the_plots_that_its_scores_allow(tmp_path: Path) -> None:
     texts = [f"{'great' if i % 2 else 'awful'} film {i}" for i in range(24)]
     model = Classifier(epochs=2, hidden_size=4).fit(texts, [i % 2 for i in range(24)])
-    assert len(model_plots(model.metrics_, model.history_.rows)) == 4
+    assert len(model_plots(model.metrics_, model.history_.rows)) == 3
     assert model_plots({"rmse": 1.0}, []) == []
     page = (model.save(tmp_path / "films") / "README.md").read_text(encoding="utf-8")
     for wanted in ("library_name: rekur", "# films", "| accuracy |", "logistic regression |", "rekur stream films"):

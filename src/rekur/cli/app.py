@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter shows its number
     try:
         with ending_in_good_order(), warnings_as_lines():
-            code = app.main(words, prog_name="rekur", standalone_mode=False)
+            code = app.main(words, prog_name="rekur", standalone_mode=False, obj=words)
             sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

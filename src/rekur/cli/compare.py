@@ -26,7 +26,7 @@ from rekur.cli.fit_options import (
     take_files,
     task_command,
 )
-from rekur.cli.options import JSON, NUMBER, Parsed, whole
+from rekur.cli.options import JSON, NUMBER, Parsed, command_line, whole
 from rekur.cli.request import Request, open_data, open_files
 from rekur.cli.saved_models import command as saved_models
 from rekur.cli.saved_models import is_bundle, no_bundle
@@ -82,13 +82,19 @@ COMPARISON = (
         help="Runs of each variant; auto takes 6, and more while intervals are wide, up to 24.",
     ),
     click.option("--margin", type=NUMBER, help="Differences inside it count as none; only with it is 'same' said."),
+    click.option(
+        "--reach",
+        type=NUMBER,
+        metavar="SCORE",
+        help="Tell how long runs take to this validation score; by default one that runs of all variants reach.",
+    ),
 )
 OUTPUT = (
     click.option(
         "--out",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help="Keep all runs there; a comparison that is there already is continued.",
+        help="Keep all runs and the page there; a comparison that is there already is continued.",
     ),
     click.option("--quiet", is_flag=True, help="Show no progress."),
     JSON,
@@ -142,6 +148,7 @@ def _compare(row: Row, values: dict[str, Any]) -> int:
     has_process_of_its_own = can_supervise()
     as_json, quiet, out = (values.pop(name) for name in ("as_json", "quiet", "out"))
     cells, equal, seeds, margin = (values.pop(name) for name in ("cells", "equal", "seeds", "margin"))
+    reach = values.pop("reach")
     files, valid = take_files(row, values)
     test = [str(file) for file in values.pop("test")]
     varied = read_ranges(values.pop("vary"), "--vary", "NAME=A,B,C")
@@ -177,6 +184,8 @@ def _compare(row: Row, values: dict[str, Any]) -> int:
             "out": out,
             "options": request.options,
             "columns": data.columns,
+            "reach": reach,
+            "command": command_line(),
             "say": None if quiet else lambda text: click.echo(text, err=True),
         }
         run = partial(_run, row.name, compared, as_json=as_json)
@@ -234,4 +243,4 @@ def show_result(result: Any, out: Path | None, as_json: bool) -> None:
         again = "run the same command again" if out is not None else "give it --out DIR next time"
         click.echo(f"You stopped it. To continue, {again}.")
     elif out is not None:
-        click.echo(f"All runs are in {out}.")
+        click.echo(f"The page is {out / 'report.html'}; all runs are in {out}.")

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rekur._files import write_file
 from rekur._numbers import counted
 from rekur._paths import check_file
-from rekur._tokenizer import Passage
 from rekur.cli import show
 from rekur.errors import InputError, describe, printable
+from rekur.runtime.examples import Part, content, numbered_parts
 from rekur.targets.gallery import ErrorGallery, shortened
 
 #: the columns of every file, in their order; a task may add some, and has no prediction where it makes none
@@ -23,53 +22,6 @@ COLUMNS = ("severity", "item", "where", "input", "truth", "prediction")
 #: how files begin, by which they are known; those of JSON lines without an error are empty
 _BEGIN = {".csv": ",".join(COLUMNS[:4]).encode(), ".jsonl": b'{"severity": '}
 _KIND = "an earlier file of errors"
-
-
-class Part(NamedTuple):
-    """An example of a corpus, as it was scored.
-
-    Attributes:
-        id: what the source calls it; None without a name.
-        line: its row or line.
-        start: the first character of a part of a text, as messages have it; else empty.
-        item: as it was read.
-    """
-
-    id: str | None
-    line: str
-    start: str
-    item: Any
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        return (self.line if self.id is None else self.id) + self.start
-
-
-def numbered_parts(task: Any, corpus: Any, numbers: Container[int], last: int) -> Iterator[tuple[int, Part]]:
-    """Yield some of the examples that are scored, with their numbers from 0; the corpus is read again.
-
-    Args:
-        task: the trained task.
-        corpus: what it was scored on.
-        numbers: of the examples.
-        last: the largest of them.
-    """
-    for number, example in enumerate(islice(task.parts_of(corpus), last + 1)):
-        if number in numbers:
-            line = corpus.place_of(example.line).removeprefix(f"{corpus.name}, ")
-            is_passage = isinstance(example.item, Passage)
-            start = f", character {example.item.tokens[0].start + 1}" if is_passage else ""
-            yield number, Part(None if example.id is None else str(example.id), line, start, example.item)
-
-
-def content(item: Any) -> str:
-    """Return what an item holds as text: of numbers how many, and the first."""
-    if isinstance(item, str):
-        return item
-    if hasattr(item, "shape"):
-        return f"{' × '.join(map(str, item.shape))} numbers: {' '.join(f'{value:.4g}' for value in item.ravel()[:40])}"
-    return " ".join(map(str, item[:100]))
 
 
 def check_errors(path: Path, inputs: Iterable[str], report: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,6 +18,7 @@ from rekur.cli.options import (
     JSON,
     SEARCH,
     WHOLE,
+    command_line,
     split_input,
     split_search,
     with_options,
@@ -26,12 +27,9 @@ from rekur.cli.saved import data_for, set_rolling, set_search
 from rekur.data.inputs import name_of
 from rekur.errors import InputError, SaveError
 from rekur.runtime import load, read_bundle
+from rekur.runtime.examples import Examples
 from rekur.runtime.rival import rival_metrics
 from rekur.targets.gallery import ErrorGallery, Galleries
-
-if TYPE_CHECKING:
-    from rekur.study.page import Worst
-    from rekur.targets.gallery import Gallery, WorstItem
 
 
 @click.command("evaluate")
@@ -82,13 +80,13 @@ def command(
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
-    gallery = task.target_.gallery() if report is not None and not adapting else None
+    examples = Examples(task.target_) if report is not None and not adapting else None
     mistakes = ErrorGallery(task.target_.errors)
-    members = [*([] if gallery is None else [gallery]), *([] if errors is None else [mistakes])]
+    members = [*([] if examples is None else examples.members), *([] if errors is None else [mistakes])]
     metrics = task.evaluate_corpus(corpus, **({"gallery": Galleries(members)} if members else adapting))
     if "rival" not in metrics and (rival := rival_metrics(task.metrics_).get("name")):
         click.echo(f"{rival}, whose validation scores the bundle has, is not kept in it: not scored.", err=True)
-    failed = _tried(report, lambda path: _write(path, files, metrics, bundle, task, gallery, corpus))
+    failed = _tried(report, lambda path: _write(path, files, metrics, bundle, task, examples, corpus))
     unwritten = _tried(errors, lambda path: error_file.write_errors(path, mistakes, task, corpus))
     written = {} if errors is None or unwritten else {"errors": error_file.size(errors, mistakes)}
     if as_json:
@@ -154,40 +152,35 @@ def _write(
     metrics: dict[str, Any],
     bundle: Path,
     task: Any,
-    gallery: Gallery | None,
+    examples: Examples | None,
     corpus: Any,
 ) -> None:
     """Write the answer, scores, classes, plots, worst items and options as one page."""
-    from rekur.study.report import answer_of, gallery_plots, model_plots, write_report
+    from rekur.study.report import answer_of, gallery_plots, machine_facts, model_plots, write_report
 
-    model = read_bundle(bundle)
+    model, name = read_bundle(bundle), Path(name_of(files[0])).name
     tables: list[tuple[str, Any, Any]] = [(f"Scores on {show.size(metrics)}", *show.score_rows(metrics))]
     if metrics.get("per_class"):
         tables.append(("Each class", *show.class_rows(metrics)))
     signatures = show.signature_rows(metrics)
     if signatures[1]:
         tables.append(("Signatures", *signatures))
+    gallery = None if examples is None else examples.gallery
     plots = [] if gallery is None else gallery_plots(gallery, task.attention)
+    shown_tables = [] if gallery is None else [*gallery.tables()]
     chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
+    has_wrong = examples is not None and gallery is not None and (gallery.worst() or not shown_tables)
     write_report(
         path,
-        title=f"{bundle.name} on {Path(name_of(files[0])).name}",
-        answer=answer_of(metrics, task.target_.decides),
-        tables=[*tables, *([] if gallery is None else gallery.tables())],
+        title=f"{bundle.name} on {name}",
+        head=answer_of(
+            metrics, task.target_.decides, f"How good is {bundle.name} on the {show.size(metrics)} of {name}?"
+        ),
+        tables=[*tables, *shown_tables],
         plots=[*plots, *model_plots(metrics, model.history())],
-        worst=None if gallery is None else _worst(gallery.worst(), task, corpus),
+        wrong=examples.wrong(task, corpus) if examples is not None and has_wrong else [],
+        unsure=[] if examples is None else examples.unsure(task, corpus),
+        repeat=(command_line(), [*machine_facts(), ("model", model.fingerprint)]),
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
     )
-
-
-def _worst(items: list[WorstItem], task: Any, corpus: Any) -> Worst:
-    """Return the worst items with their names, and with the contents from the file of those that show no tokens."""
-    from rekur.study.page import Worst
-
-    shows_tokens = {item.number: bool(item.tokens) for item in items}
-    last = max(shows_tokens, default=-1)
-    parts = dict(error_file.numbered_parts(task, corpus, shows_tokens, last)) if items else {}
-    names = {number: part.name for number, part in parts.items()}
-    contents = {n: error_file.content(part.item) for n, part in parts.items() if not shows_tokens[n]}
-    return Worst(items, names, contents)

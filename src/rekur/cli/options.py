@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -216,6 +217,12 @@ def split_search(values: dict[str, Any]) -> dict[str, Any]:
     """Take the options of a search out of a command's values; return those that were given."""
     names = ("beam", "alpha", "min_ratio", "max_ratio", "max_length", "max_source", "no_repeat")
     return _given({name: values.pop(name) for name in names})
+
+
+def command_line() -> str:
+    """Return the command that is running, as it can be typed again; an empty text outside the command line."""
+    context = click.get_current_context(silent=True)
+    return "" if context is None or not context.obj else shlex.join(["rekur", *context.obj])
 
 
 def _mark(separator: str | None) -> str | None:

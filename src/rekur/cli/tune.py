@@ -25,7 +25,7 @@ from rekur.cli.fit_options import (
     take_files,
     task_command,
 )
-from rekur.cli.options import JSON, NUMBER, WHOLE, Parsed
+from rekur.cli.options import JSON, NUMBER, WHOLE, Parsed, command_line
 from rekur.cli.request import open_data, open_files
 from rekur.cli.signals import stopped_code
 from rekur.data.inputs import is_stream
@@ -120,6 +120,7 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
             time_limit=limit,
             cluster=None if ray is None else Cluster(**ray),
             columns=data.columns,
+            command=command_line(),
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
     line = "" if result.best is None else fit_line(row.name, files, given, result.best, out)

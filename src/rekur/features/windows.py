@@ -287,11 +287,11 @@ class WindowFeatures(Features):
 
     # ── items ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def parts(self, item: History, *, use: str, stride: int | None = None) -> Iterator[tuple[Window, Floats | None]]:
+    def parts(self, item: Any, *, use: str, stride: int | None = None) -> Iterator[tuple[Window, Floats | None]]:
         """Yield the windows of a history, and what follows each of them.
 
         Args:
-            item: the history.
+            item: the history; a window is taken as it is.
             use: ``"prediction"``: one window a channel, at its last value; ``"evaluation"``: one a channel that ends
                 a horizon before, or with ``stride`` all that follow a look-back and have a horizon behind them; but
                 none before the first origin of the history, where the horizon may be longer than what follows.
@@ -300,6 +300,9 @@ class WindowFeatures(Features):
         Raises:
             InputError: to be predicted, a number that is known ahead is missing behind the last value.
         """
+        if isinstance(item, Window):
+            yield item, item.truth(self.horizon)
+            return
         for channel in range(len(item.channels)):
             end = end_of(item.values[:, channel])
             if use == "prediction":

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rekur._clock import duration
 from rekur._numbers import counted, shown, shown_interval
 from rekur.metrics import METRICS
 from rekur.study.comparison_folder import Run
+from rekur.study.costs import Costs, Goal, Rows, cost_table, costs_of, goal_of
 from rekur.study.variants import VariantSpec
 from rekur.study.verdicts import Comparison, Pair
 
@@ -39,6 +40,8 @@ class ComparisonResult:
         ended: ``finished`` or ``interrupted``.
         folder: where the runs are kept; None if they are not.
         stopping: why no more seeds were taken, where their number was left open; else empty.
+        histories: (variant, seed) -> what was measured during a run, a row each evaluation.
+        reach: the validation score whose time is told; None for one that runs of all variants reach.
     """
 
     task: str
@@ -55,6 +58,8 @@ class ComparisonResult:
     ended: str
     folder: Path | None
     stopping: str = ""
+    histories: Mapping[tuple[int, int], Rows] = dataclasses.field(default_factory=dict, repr=False)
+    reach: float | None = None
 
     @property
     def larger_is_better(self) -> bool:
@@ -69,6 +74,25 @@ class ComparisonResult:
         """Return the mean duration of training of a variant; None if no run finished."""
         times = [run.seconds for run in self.runs_of(variant)]
         return math.fsum(times) / len(times) if times else None
+
+    @cached_property
+    def goal(self) -> Goal:
+        """The validation score whose time is told."""
+        return goal_of(self.histories, self.metric, larger_is_better=self.larger_is_better, score=self.reach)
+
+    def seconds_to_goal(self, run: Run) -> float | None:
+        """Return the seconds after which a run had reached the goal; None if it did not."""
+        return self.goal.seconds(self.histories.get((run.variant, run.seed), ()))
+
+    def costs(self, variant: int) -> Costs:
+        """Return what a variant costs."""
+        runs = self.runs_of(variant)
+        return costs_of(runs, [self.seconds_to_goal(run) for run in runs])
+
+    def in_order(self) -> list[int]:
+        """Return the numbers of all variants, the best mean first and those without a score last."""
+        ranked = self.ranked()
+        return [*ranked, *(number for number in range(len(self.variants)) if number not in ranked)]
 
     def ranked(self) -> list[int]:
         """Return the numbers of the variants that have a score, the best mean first."""
@@ -100,11 +124,11 @@ class ComparisonResult:
         names = [variant.name for variant in self.variants]
         variants: list[dict[str, Any]] = []
         for number, (spec, summary) in enumerate(zip(self.variants, self.statistics.variants, strict=True)):
-            runs = self.runs_of(number)
-            sizes = {"parameters": runs[0].parameters, "core_parameters": runs[0].core} if runs else {}
+            costs = dataclasses.asdict(self.costs(number))
+            costs[f"{self.counted}_per_second"] = costs.pop("per_second")
             note = "; ".join(filter(None, [summary.note, spec.note]))
             row = {"variant": spec.name, "options": spec.options, **dataclasses.asdict(summary), "note": note}
-            variants.append({**row, "seconds": self.seconds(number), **sizes})
+            variants.append({**row, **costs})
         pairs = [
             {
                 **dataclasses.asdict(pair),
@@ -114,11 +138,12 @@ class ComparisonResult:
             }
             for pair in self.statistics.pairs
         ]
-        rows = [
-            {**dataclasses.asdict(run), "variant": names[run.variant], "core_parameters": run.core} for run in self.runs
-        ]
-        for row in rows:
-            del row["core"], row["attempt"]
+        rows = []
+        for run in self.runs:
+            row = {**dataclasses.asdict(run), "variant": names[run.variant], "core_parameters": run.core}
+            row["seconds_to_score"] = self.seconds_to_goal(run)
+            row[f"{self.counted}_per_second"] = run.per_second
+            rows.append({name: value for name, value in row.items() if name not in ("core", "attempt", "per_second")})
         return {
             "task": self.task,
             "answer": self.answer,
@@ -128,6 +153,7 @@ class ComparisonResult:
             self.counted: self.items,
             "equal": self.equal,
             "margin": self.statistics.margin,
+            "reach": {"metric": self.goal.name, "score": self.goal.score},
             "ended": self.ended,
             **({"stopping": self.stopping} if self.stopping else {}),
             "variants": variants,
@@ -139,33 +165,45 @@ class ComparisonResult:
     # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def tables(self) -> list[Table]:
-        """Return the tables of variants, of pairs, and of runs that failed."""
-        tables = [self._variant_table()]
+        """Return the tables of variants, of costs, of pairs, and of runs that failed."""
+        tables = [self.variant_table()]
+        if self.ranked():
+            tables.append(self.cost_table())
         if len(self.variants) > 1 and any(pair.p is not None for pair in self.statistics.pairs):
-            tables.append(self._pair_table())
+            tables.append(self.pair_table())
         failed = [run for run in self.runs if run.state == "failed"]
         if failed:
             rows: list[list[Any]] = [[self.variants[run.variant].name, str(run.seed), run.reason] for run in failed]
             tables.append(("Runs that failed", ("variant", "seed", "why"), rows))
         return tables
 
-    def _variant_table(self) -> Table:
+    def variant_table(self) -> Table:
+        """Return the table of scores."""
         ranked = self.ranked()
         rows: list[list[Any]] = []
-        for number in [*ranked, *(each for each in range(len(self.variants)) if each not in ranked)]:
-            summary, seconds, runs = self.statistics.variants[number], self.seconds(number), self.runs_of(number)
+        for number in self.in_order():
+            summary = self.statistics.variants[number]
             against = "" if not ranked else "best mean" if number == ranked[0] else self._against(number, ranked[0])
-            total = summary.n + summary.failed
-            count = f"{summary.n}" if not summary.failed else f"{summary.n} of {total}"
-            time = "" if seconds is None else duration(seconds)
-            core = f"{runs[0].core:,}" if runs else ""
+            beats = "" if number not in ranked[1:] else self._beats(number, ranked[0])
+            count = f"{summary.n} of {summary.n + summary.failed}" if summary.failed else f"{summary.n}"
             name = self.variants[number].name
-            rows.append([name, summary.mean, shown_interval(summary.interval), against, count, time, core])
-        if self.rival is not None and self.metric in self.rival:
-            rows.append([f"{self.rival['name']} (rival)", self.rival[self.metric], "", "", "", "", ""])
+            rows.append([name, summary.mean, shown_interval(summary.interval), against, beats, count])
         score = self.metric.replace("_", " ")
         title = f"{self.split.capitalize()}: {score} on {self.items:,} {self.counted}" if ranked else "Variants"
-        return title, ("variant", score, "95 % interval", "beside the best", "runs", "time", "weights"), rows
+        if self.rival is not None and self.metric in self.rival:
+            rows.append(["rival", self.rival[self.metric], "", "", "", ""])
+            title = f"{title} (rival: {self.rival['name']})"
+        return title, ("variant", score, "95 % interval", "beside the best", "beats it", "runs"), rows
+
+    def cost_table(self) -> Table:
+        """Return the table of costs."""
+        rows = [(self.variants[k].name, self.costs(k), len(self.runs_of(k))) for k in self.in_order()]
+        return cost_table(rows, self.goal, self.counted)
+
+    def _beats(self, variant: int, best: int) -> str:
+        """Return the probability of improvement over the best variant."""
+        share = self.pair(variant, best).improvement
+        return "" if share is None else f"{share:.0%}"
 
     def _against(self, variant: int, best: int) -> str:
         pair = self.pair(variant, best)
@@ -175,7 +213,8 @@ class ComparisonResult:
             return pair.verdict
         return f"{self.amount(pair.difference)} {pair.verdict or 'worse, one seed'}"
 
-    def _pair_table(self) -> Table:
+    def pair_table(self) -> Table:
+        """Return the table of differences."""
         rows: list[list[Any]] = []
         for pair in self.statistics.pairs:
             if pair.p is None:

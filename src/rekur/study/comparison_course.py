@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics as averages
 import time
@@ -12,16 +13,18 @@ from typing import Any
 import numpy as np
 
 from rekur._clock import duration
+from rekur._memory import begin_peak, peak_memory
 from rekur._numbers import shown
 from rekur.errors import describe
 from rekur.metrics import METRICS
 from rekur.models import count_core, count_parameters
 from rekur.runtime.bundle import read_bundle
-from rekur.runtime.layout import PROGRAM
-from rekur.runtime.model import model_of
 from rekur.study import seeds
 from rekur.study.comparison import ComparisonResult
+from rekur.study.comparison_examples import page_facts
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
+from rekur.study.comparison_page import write_comparison
+from rekur.study.measures import bundle_bytes, load_model, speed_of
 from rekur.study.model_comparison import seen_note, seen_share
 from rekur.study.objective import Setting, run_trial
 from rekur.study.run_search import fingerprint
@@ -47,6 +50,8 @@ class Course:
         say: receives lines for a person.
         margin: differences inside it count as none; None without one.
         auto: whether seeds are added while intervals are wide.
+        reach: the validation score whose time is told.
+        command: that the page tells.
     """
 
     def __init__(
@@ -59,10 +64,12 @@ class Course:
         *,
         margin: float | None = None,
         auto: bool = False,
+        reach: float | None = None,
+        command: str = "",
     ) -> None:
         self.setting, self.test, self.variants, self.seeds, self.say = setting, test, variants, first_seeds, say
         self.margin, self.auto, self.stopping = margin, auto, ""
-        self.ended = "finished"
+        self.ended, self.reach, self.command = "finished", reach, command
         self._times: list[float] = []
         self._warned: set[str] = set()
 
@@ -103,7 +110,7 @@ class Course:
         if not self.auto:
             return False
         runs, finished = self._runs(folder)
-        target = _load(folder.model(*finished[0])).target_ if finished else None
+        target = load_model(folder.model(*finished[0])).target_ if finished else None
         records = self._records(folder, finished, on_test=False)
         statistics = self._statistics(runs, records, target)
         self.stopping = seeds.enough(statistics, "" if target is None else target.decides, len(self.seeds))
@@ -131,8 +138,9 @@ class Course:
         """Train and record one run; return False if it was stopped."""
         spec, began = self.variants[variant], time.monotonic()
         folder.write(Run(variant, seed, "running", attempt=attempt))
-        options = {**spec.options, "seed": seed}
+        options, counts = {**spec.options, "seed": seed}, begin_peak()
         outcome, task = run_trial(self.setting, options, lambda *_: False, say=self._warn, split_seed=self.seeds[0])
+        memory = peak_memory() if counts else None
         if outcome.state == "stopped":
             folder.write(Run(variant, seed, "running", attempt=attempt - 1))
             return False
@@ -148,10 +156,16 @@ class Course:
             task.save(folder.model(variant, seed), overwrite=True)
             sizes = {"parameters": count_parameters(task.model_), "core": count_core(task.model_)}
             run = Run(variant, seed, "finished", score, seconds, reason=reason, attempt=attempt, **sizes)
+            run = self._measured(dataclasses.replace(run, peak_memory=memory), folder.model(variant, seed))
         folder.write(run)
         self._times.append(time.monotonic() - began)
         self._tell(run, "" if task is None else task.target_.decides, rest)
         return True
+
+    def _measured(self, run: Run, model: Path) -> Run:
+        """Return a run with the size and the speed of its model."""
+        speed = speed_of(load_model(model), self.setting.data if self.setting.valid is None else self.setting.valid)
+        return dataclasses.replace(run, bundle_bytes=bundle_bytes(model), **vars(speed))
 
     def _warn(self, text: str) -> None:
         """Pass on a warning, once."""
@@ -174,13 +188,13 @@ class Course:
         on_test = self.test is not None and self.ended == "finished"
         split, records, target = "test" if on_test else "validation", self._records(folder, finished, on_test), None
         if finished:
-            model = _load(folder.model(*finished[0]))
+            model = load_model(folder.model(*finished[0]))
             target = model.target_
             if on_test and (note := seen_note("each model", seen_share(model, self.test))):
                 self._warn(note)
             for key in finished:
                 score = float(target.score(records[key])[target.decides])
-                runs[key] = Run(**{**vars(runs[key]), "score": score})
+                runs[key] = dataclasses.replace(runs[key], score=score)
         rival = self._rival(folder, finished, on_test) if has_rival and finished and self.ended == "finished" else None
         result = ComparisonResult(
             task=self.setting.task,
@@ -197,9 +211,14 @@ class Course:
             ended=self.ended,
             folder=out,
             stopping=seeds.told(self.stopping) if self.stopping else "",
+            histories={key: read_bundle(folder.model(*key)).history() for key in finished},
+            reach=self.reach,
         )
         if out is not None:
             folder.write_notes(RESULT, result.to_dict())
+            scored = self.test if on_test else self.setting.valid
+            facts = page_facts(result, folder, self.setting, scored, self.seeds[0])
+            write_comparison(result, folder.path, dataclasses.replace(facts, command=self.command))
         return result
 
     def _runs(self, folder: ComparisonFolder) -> tuple[dict[tuple[int, int], Run], list[tuple[int, int]]]:
@@ -217,7 +236,7 @@ class Course:
         for key in finished:
             saved = folder.records(*key, split, mark)
             if saved is None:
-                saved = _load(folder.model(*key)).records_of(self.test)
+                saved = load_model(folder.model(*key)).records_of(self.test)
                 folder.write_records(*key, split, saved, mark)
             records[key] = saved
         return records
@@ -264,12 +283,6 @@ class Course:
             rival = {name: value for name, value in rival.items() if _is_plain(value)}
         folder.write_notes(_RIVAL, {"split": split, "data": mark, "rival": rival})
         return rival
-
-
-def _load(folder: Path) -> Any:
-    """Return a saved model: its program, or where it has none its network."""
-    bundle = read_bundle(folder)
-    return model_of(bundle) if PROGRAM in bundle.config["files"] else load(folder)
 
 
 def _is_plain(value: Any) -> bool:

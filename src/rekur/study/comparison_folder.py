@@ -43,6 +43,11 @@ class Run:
         core: those outside embeddings and the output layer.
         reason: why it failed, or why training ended.
         attempt: how often it was begun.
+        peak_memory: the most bytes that its process had at once during training; None where the system does not say.
+        bundle_bytes: of the saved model.
+        step_seconds: of one step with its output; None for a model that needs whole items.
+        item_seconds: of one item by itself; None for texts.
+        per_second: items or tokens that are scored a second.
     """
 
     variant: int
@@ -54,6 +59,11 @@ class Run:
     core: int = 0
     reason: str = ""
     attempt: int = 1
+    peak_memory: int | None = None
+    bundle_bytes: int | None = None
+    step_seconds: float | None = None
+    item_seconds: float | None = None
+    per_second: float | None = None
 
 
 class ComparisonFolder:
@@ -102,8 +112,8 @@ class ComparisonFolder:
         runs = {}
         for file in sorted((self.path / RUNS).glob(f"*/{_RUN}")):
             saved = read_json_object(file)
-            if names <= saved.keys():
-                run = Run(**{name: saved[name] for name in names})
+            if {"variant", "seed", "state"} <= saved.keys():
+                run = Run(**{name: saved[name] for name in names & saved.keys()})
                 runs[run.variant, run.seed] = run
         return runs
 

@@ -42,7 +42,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
             if table[row, column]:
                 colour = "white" if share[row, column] > 0.55 else INK
                 axes.text(column, row, f"{int(table[row, column])}", ha="center", va="center", color=colour, fontsize=8)
-    names = [_plain(label) for label in labels]
+    names = [line_label(label) for label in labels]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="prediction", ylabel="truth", title="Confusion (items; colour: share of the row)")
@@ -50,7 +50,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     return figure
 
 
-def _plain(label: str, most: int = 24) -> str:
+def line_label(label: str, most: int = 24) -> str:
     """Return a label, cut, in which a dollar sign is one and begins no formula."""
     text = printable(label)
     return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
@@ -67,7 +67,7 @@ def shades(title: str, columns: Sequence[str], rows: Sequence[str], shares: Any)
     """
     figure, axes = new_figure(min(9.0, 2.2 + 0.24 * len(columns)), min(9.0, 1.6 + 0.24 * len(rows)))
     axes.imshow(shares, cmap=_SHARES, vmin=0, vmax=1, aspect="auto")
-    across, down = ([_plain(_shown(name), 12) for name in names] for names in (columns, rows))
+    across, down = ([line_label(_shown(name), 12) for name in names] for names in (columns, rows))
     axes.set_xticks(range(len(across)), across, rotation=90, fontsize=8)
     axes.set_yticks(range(len(down)), down, fontsize=8)
     axes.xaxis.tick_top()
@@ -99,21 +99,36 @@ def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figu
     return figure
 
 
-def learning_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], name: str) -> Figure:
-    """Return one score of several runs over time.
+#: the scores of the validation data that a page draws, the first that there is
+_FOLLOWED = ("accuracy", "entity_f1", "micro_f1", "rmse", "bleu", "owa", "mae")
+
+
+def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return the loss of training and validation of a run in one plot, and its validation score in another below.
 
     Args:
-        histories: rows of each run, as ``history_.rows`` has them.
-        name: the column, such as ``valid_loss``.
+        rows: as ``history_.rows`` has them.
     """
-    figure, axes = new_figure(6.4, 4.0)
-    for (run, rows), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
-        points = [(row["epoch"], row[name]) for row in rows if name in row]
-        marker = "o" if len(points) == 1 else ""  # a single point makes no line
-        axes.plot(*zip(*points, strict=True), color=colour, label=run, linewidth=1.8, marker=marker)
-    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    axes.set(xlabel="epoch", ylabel=name.replace("_", " "), title=name.replace("_", " ").capitalize())
-    axes.legend(frameon=False)
+    score = next((f"valid_{name}" for name in _FOLLOWED if any(f"valid_{name}" in row for row in rows)), "")
+    losses = (("train_loss", "training", "--"), ("valid_loss", "validation", "-"))
+    panels: list[tuple[str, tuple[tuple[str, str, str], ...]]] = [("loss", losses)]
+    if score:
+        panels.append((score.removeprefix("valid_").replace("_", " "), ((score, "validation", "-"),)))
+    figure = Figure(figsize=(5.2, 1.2 + 2.2 * len(panels)), layout="constrained")
+    for axes, (name, lines) in zip(
+        figure.subplots(len(panels), 1, squeeze=False, sharex=True).flat, panels, strict=True
+    ):
+        _tidy(axes)
+        for column, label, style in lines:
+            values = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+            if values:
+                marker = "o" if len(values) == 1 else ""  # a single point makes no line
+                axes.plot(*zip(*values, strict=True), color=ACCENT, linestyle=style, label=label, marker=marker)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.set_ylabel(name)
+        axes.legend(frameon=False)
+    axes.set_xlabel("epoch")
+    figure.suptitle("How training went", fontsize=11)
     return figure
 
 
@@ -195,7 +210,7 @@ def _draw_fan(axes: Any, fan: Fan) -> None:
     if not np.isnan(fan.truth).all():
         _line(axes, times[count:], np.asarray(fan.truth), color=COLOURS[1], label="truth")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(_plain(_shown(fan.title), 80), fontsize=10)
+    axes.set_title(line_label(_shown(fan.title), 80), fontsize=10)
     axes.margins(x=0.01)
     if times.dtype.kind == "M":
         locator = AutoDateLocator(maxticks=8)
@@ -216,5 +231,9 @@ def new_figure(width: float, height: float) -> tuple[Figure, Any]:
     """Return a figure that draws without a display, and its axes."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
+    _tidy(axes)
     return figure, axes
+
+
+def _tidy(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)

@@ -69,7 +69,7 @@ def write_plot(path: Path, title: str, fans: Sequence[Fan]) -> None:
     """
     check_plot(path)
     if path.suffix.lower() == ".html":
-        write_report(path, title=title, tables=[], plots=[figures.fans([fan]) for fan in fans])
+        write_report(path, title=title, plots=[figures.fans([fan]) for fan in fans])
         return
     figure, out = figures.fans(fans), io.BytesIO()
     if path.suffix.lower() == ".png":

@@ -1,9 +1,10 @@
-"""A report of one model: scores, plots and training, in a single HTML file that opens offline."""
+"""Reports: the answer, tables, plots and examples, in a single HTML file that opens offline."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rekur._files import write_file
-from rekur._numbers import shown_interval
+from rekur._kernels import processors
+from rekur._numbers import shown, shown_interval
 from rekur._paths import check_file
+from rekur._version import __version__
 from rekur.metrics import METRICS
+from rekur.runtime.examples import ShownItem
 from rekur.study import figures
-from rekur.study.page import Answer, Worst, answer_part, is_report, page, plots_part, table_part, worst_part
+from rekur.study.page import Card, Head, is_report, notes_part, page, plots_part, repeat_part, table_part
+from rekur.study.page_items import items_part
 from rekur.targets.gallery import Attend, Gallery
 
 #: scores that are drawn by step of the horizon
@@ -42,11 +47,14 @@ def write_report(
     path: Path,
     *,
     title: str,
-    tables: Sequence[Table],
-    plots: Sequence[Figure],
+    tables: Sequence[Table] = (),
+    plots: Sequence[Figure] = (),
     details: Sequence[Table] = (),
-    answer: Answer | None = None,
-    worst: Worst | None = None,
+    head: Head | None = None,
+    wrong: Sequence[ShownItem] = (),
+    unsure: Sequence[ShownItem] = (),
+    notes: Sequence[str] = (),
+    repeat: tuple[str, Sequence[tuple[str, str]]] | None = None,
 ) -> None:
     """Write a self-contained page.
 
@@ -56,45 +64,84 @@ def write_report(
         tables: (heading, column names, rows) of each table.
         plots: figures, inserted as SVG.
         details: further tables, at the end.
-        answer: the score that decides, with the rival, at the head of the page.
-        worst: items that the model gets wrong, below the plots.
+        head: the question and the answer, with the rival.
+        wrong: items that the model gets wrong, below the plots.
+        unsure: items that it is unsure of.
+        notes: the caveats.
+        repeat: the command, which may be empty, and (name, value) pairs such as versions.
 
     Raises:
         InputError: the path is a folder, or a file that is not a report from Rekur.
         SaveError: the file cannot be written; an older one is unchanged.
     """
-    parts = [] if answer is None else [answer_part(answer)]
-    parts += [table_part(*table) for table in tables]
+    parts = [table_part(*table) for table in tables]
     if plots:
         parts.append(plots_part(plots))
-    if worst is not None and worst.items:
-        parts.append(worst_part(worst))
+    parts += examples_parts(wrong, unsure)
+    if notes:
+        parts.append(notes_part("What to keep in mind", notes))
+    if repeat is not None:
+        parts.append(repeat_part(*repeat))
     parts += [table_part(*table) for table in details]
-    write_file(path, page(title, parts).encode("utf-8"), overwrite=is_report, kind="a report of Rekur's")
+    write_page(path, title, head, parts)
 
 
-def answer_of(metrics: dict[str, Any], decides: str) -> Answer | None:
-    """Return the score that decides, with that of the rival on the same items; None where it is missing.
+def write_page(path: Path, title: str, head: Head | None, parts: Sequence[str]) -> None:
+    """Write a page of parts that are HTML already; see :func:`write_report`."""
+    write_file(path, page(title, head, parts).encode("utf-8"), overwrite=is_report, kind="a report of Rekur's")
+
+
+def examples_parts(wrong: Sequence[ShownItem], unsure: Sequence[ShownItem], model: str = "") -> list[str]:
+    """Return the sections of items that are wrong, and of those that the model is unsure of.
+
+    Args:
+        wrong: the most surely wrong first.
+        unsure: the least sure first.
+        model: a sentence that names the model; may be empty.
+    """
+    parts = [items_part("Most surely wrong", wrong, model)] if wrong else []
+    return [*parts, *([items_part("Most unsure, right or wrong", unsure, model)] if unsure else [])]
+
+
+def machine_facts() -> list[tuple[str, str]]:
+    """Return the versions and the machine of this process, as (name, value) pairs."""
+    return [
+        ("rekur", __version__),
+        ("python", platform.python_version()),
+        ("system", f"{platform.system()} {platform.machine()}"),
+        ("processors", str(processors())),
+    ]
+
+
+def answer_of(metrics: dict[str, Any], decides: str, question: str) -> Head | None:
+    """Return the head of a page about a model: the score that decides, beside that of the rival on the same items.
 
     Args:
         metrics: what a model's ``evaluate`` returned.
-        decides: name of the score.
+        decides: name of the score; without it there is no head.
+        question: that the page answers.
     """
     if decides not in metrics:
         return None
-    rival = metrics.get("rival", {})
-    answer = Answer(decides, metrics[decides], shown_interval(metrics.get(f"{decides}_interval")))
+    rival, name, score = metrics.get("rival", {}), decides.replace("_", " "), metrics[decides]
+    ends = metrics.get(f"{decides}_interval")
+    below = f"95 % interval {shown_interval(ends)}" if ends else ""
+    cards = [Card(f"this model, {name}", shown(score), below)]
+    told = f"{name.capitalize()} {shown(score)}"
     if decides not in rival:
-        return answer
-    lost = METRICS[decides].lost(rival[decides], metrics[decides])
-    is_better = None if lost == 0 else lost < 0
-    low, high = metrics.get(f"{decides}_interval") or (math.inf, -math.inf)
-    return answer._replace(
-        rival=rival["name"],
-        rival_score=rival[decides],
-        is_better=is_better,
-        may_be_chance=is_better is not None and low <= rival[decides] <= high,
-    )
+        return Head(question, f"{told}. No rival was scored on these items.", "", cards)
+    cards.append(Card(f"rival, {name}", shown(rival[decides]), rival["name"], is_rival=True))
+    lost = METRICS[decides].lost(rival[decides], score)
+    told = f"{told}, against {shown(rival[decides])} of the rival ({rival['name']})"
+    if lost == 0:
+        return Head(question, f"{told}: this model scores as well as the rival.", "", cards)
+    kind = "better" if lost < 0 else "worse"
+    told = f"{told}: this model scores {kind}."
+    low, high = ends or (math.inf, -math.inf)
+    if low <= rival[decides] <= high:
+        chance = "The rival's score lies within the interval: the difference may be chance."
+        return Head(question, f"{told} {chance}", "", cards)
+    return Head(question, told, kind, cards)
 
 
 def gallery_plots(gallery: Gallery, attend: Attend | None = None) -> list[Figure]:
@@ -121,7 +168,5 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
         if name in per_step:
             plots.append(figures.by_step(title, per_step[name], is_share=METRICS[name].unit == "points"))
     if history:
-        names = ("valid_loss", "valid_accuracy", "valid_entity_f1", "valid_micro_f1", "valid_rmse", "valid_bleu")
-        scored = [name for name in names if name in history[0]] or ["train_loss"]  # of a text learnt by heart
-        plots += [figures.learning_curves({"this model": history}, name) for name in scored]
+        plots.append(figures.learning_curves(history))
     return plots

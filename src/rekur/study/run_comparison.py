@@ -42,6 +42,8 @@ def compare(
     out: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     columns: Mapping[str, Any] | None = None,
+    reach: float | None = None,
+    command: str = "",
     say: Say | None = None,
 ) -> ComparisonResult:
     """Train variants of a task with the same seeds on the same data, and say which differences are real.
@@ -70,9 +72,11 @@ def compare(
             Since widths decide when to stop, p is then multiplied by 1.5, with which simulated comparisons of equals
             find a difference in at most 5 %.
         margin: differences inside it count as none; by default no pair is called the same.
-        out: folder of the comparison; by default nothing is saved.
+        out: folder of the comparison, where its page is written too; by default nothing is saved.
         options: options of every run; their ``seed`` is that of the first run.
         columns: how a file was read, saved with the models.
+        reach: the validation score whose time is told; by default one that runs of all variants reach.
+        command: how the comparison was called, told on its page.
         say: receives one line for each run; by default nothing is shown.
 
     Returns:
@@ -91,6 +95,7 @@ def compare(
     _check.choice("task", task, list(TASKS))
     count = FIRST if seeds == AUTO else _check.whole("seeds", seeds, low=1)
     margin = None if margin is None else _check.positive("margin", margin)
+    reach = None if reach is None else _check.number("reach", reach)
     varied = {name.replace("-", "_"): values for name, values in (vary or {}).items()}
     if equal is None:
         equal = "hidden" if "hidden_size" in varied else "parameters"
@@ -116,6 +121,8 @@ def compare(
         say or (lambda text: None),
         margin=margin,
         auto=seeds == AUTO,
+        reach=reach,
+        command=command,
     )
     with _opened(out, identity) as folder:
         course.run(folder, equal)

@@ -44,6 +44,7 @@ def search(
     time_limit: float = 0.0,
     cluster: Cluster | None = None,
     columns: Mapping[str, Any] | None = None,
+    command: str = "",
     say: Say | None = None,
 ) -> SearchResult:
     """Train a task many times with different options, and save the best model.
@@ -69,6 +70,7 @@ def search(
         time_limit: seconds for the whole search; 0 for no limit.
         cluster: run trials in parallel with Ray; by default one after another in this process.
         columns: how a file was read, saved with the model.
+        command: how the search was called, told on its page.
         say: receives one line for each trial; by default nothing is shown.
 
     Returns:
@@ -111,7 +113,7 @@ def search(
             run_on_cluster(driver, setting, cluster)
         else:
             _one_after_another(driver, setting)
-        return _finish(driver, setting)
+        return _finish(driver, setting, command)
 
 
 def _one_after_another(driver: Driver, setting: Setting) -> None:
@@ -134,7 +136,7 @@ def _save(task: Any, folder: Path) -> None:
     task.save(folder, overwrite=True)
 
 
-def _finish(driver: Driver, setting: Setting) -> SearchResult:
+def _finish(driver: Driver, setting: Setting, command: str) -> SearchResult:
     """Write the result of a search, and return it; the best model gets its rival, which trials do without."""
     trials = driver.trials()
     ranked = best_first(trials)
@@ -155,7 +157,7 @@ def _finish(driver: Driver, setting: Setting) -> SearchResult:
     if setting.options.get("baseline", True) and driver.ended != "interrupted":
         with suppress(KeyboardInterrupt):
             _add_rival(result.bundle, setting)
-    write_search_report(result)
+    write_search_report(result, command)
     return result
 
 

@@ -9,10 +9,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from rekur._clock import duration
+from rekur._numbers import counted
+from rekur._numbers import shown as shown_score
+from rekur.runtime import read_bundle
 from rekur.study.figures import ACCENT, COLOURS, INK, new_figure
-from rekur.study.report import write_report
+from rekur.study.page import Card, Head
+from rekur.study.report import machine_facts, write_report
 from rekur.study.space import Choices, Range
-from rekur.study.trials import SearchResult, Trial, best_first, shown
+from rekur.study.trials import SearchResult, Trial, best_first, shown, shown_options
 
 #: the page, in the folder of the search
 REPORT = "search.html"
@@ -53,8 +57,13 @@ def failed_table(result: SearchResult) -> Table:
     return "Trials that failed", ["trial", "why"], rows
 
 
-def write_search_report(result: SearchResult) -> None:
-    """Write ``search.html`` into the search's folder."""
+def write_search_report(result: SearchResult, command: str = "") -> None:
+    """Write ``search.html`` into the search's folder.
+
+    Args:
+        result: the search.
+        command: as it was typed; may be empty.
+    """
     tables = [best_table(result)]
     if result.importance:
         tables.append(importance_table(result))
@@ -67,9 +76,50 @@ def write_search_report(result: SearchResult) -> None:
     ]
     if any(trial.state == "failed" for trial in result.trials):
         details.append(failed_table(result))
-    count = len(result.trials)
-    title = f"{result.folder.name}: {count} trial{'s' if count > 1 else ''}"
-    write_report(result.folder / REPORT, title=title, tables=tables, plots=plots, details=details)
+    write_report(
+        result.folder / REPORT,
+        title=f"{result.folder.name}: {counted(len(result.trials), 'trial')}",
+        head=_head(result),
+        tables=tables,
+        plots=plots,
+        notes=_CAVEATS,
+        repeat=(command, machine_facts()),
+        details=details,
+    )
+
+
+#: what a search does not tell
+_CAVEATS = (
+    "Scores are of the validation items, by which the best trial was chosen among many: they are too good. Items of "
+    "their own tell how good it is: rekur evaluate.",
+    "One seed of each trial: small differences between trials are due to chance. Whether one option is better than "
+    "another: rekur compare.",
+)
+
+
+def _head(result: SearchResult) -> Head | None:
+    """Return the question and the answer, beside the defaults and the rival; None without a best trial."""
+    if result.best is None or result.best.score is None:
+        return None
+    name, score = result.monitor.replace("_", " "), result.best.score
+    options = shown_options(result.best.options) or "the defaults"
+    cards = [Card(f"trial {result.best.number}, {name}", shown_score(score), "the best")]
+    told = f"Trial {result.best.number} is the best: {name} {shown_score(score)}"
+    kind = ""
+    defaults = next((trial.score for trial in result.trials if trial.defaults and trial.score is not None), None)
+    if defaults is not None and not result.best.defaults:
+        cards.append(Card(f"the defaults, {name}", shown_score(defaults), "trial 0"))
+        told = f"{told}, against {shown_score(defaults)} of the defaults"
+    told = f"{told}, with {options}." if not result.best.defaults else f"{told}, with the defaults."
+    rival = read_bundle(result.bundle).metrics.get("rival", {})
+    if (metric := result.monitor.removeprefix("valid_")) in rival:
+        theirs = rival[metric]
+        cards.append(Card(f"rival, {name}", shown_score(theirs), rival["name"], is_rival=True))
+        kind = "" if theirs == score else "better" if (score > theirs) == result.larger_is_better else "worse"
+        words = {"": "as good as", "better": "better than", "worse": "worse than"}[kind]
+        told = f"{told} It is {words} the rival ({rival['name']}, {shown_score(theirs)})."
+    question = f"Which options are best by {name}, of {counted(len(result.trials), 'trial')}?"
+    return Head(question, told, kind, cards)
 
 
 def progress(result: SearchResult) -> Figure:

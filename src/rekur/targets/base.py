@@ -369,6 +369,10 @@ class Target(ABC):
         if presented != label:
             yield ErrorRow(1.0, lambda: {"truth": label, "prediction": presented})
 
+    def doubts(self, prediction: Any, label: Any, context: Any = None) -> Iterable[ErrorRow]:
+        """Return the row of an item, right or wrong, whose severity says how unsure the model is; here none."""
+        return ()
+
     # ── saving ───────────────────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod

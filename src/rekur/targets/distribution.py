@@ -283,6 +283,16 @@ class DistributionTarget(Target):
             cells = partial(self._error_cells, prediction, truth, context["window"], mean, int(steps[errors.argmax()]))
             yield ErrorRow(mean / (self._naive_error(context) or self.unit), cells)
 
+    def doubts(self, prediction: Any, label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of a window; its severity is the mean width of the widest interval beside the naive error."""
+        truth, widths = self._truth(label), prediction[-1] - prediction[0]
+        steps = np.flatnonzero(~np.isnan(truth))
+        if len(steps) and len(self.levels) > 1:
+            mean = float(np.abs(prediction[self.median] - truth)[steps].mean())
+            step = int(steps[widths[steps].argmax()])
+            cells = partial(self._error_cells, prediction, truth, context["window"], mean, step)
+            yield ErrorRow(float(widths.mean()) / (self._naive_error(context) or self.unit), cells)
+
     def _error_cells(self, prediction: Any, truth: Floats, window: Any, mean: float, step: int) -> dict[str, Any]:
         """Return the cells of a window: the values before it, and truth and forecast at the step that is most wrong."""
         return {

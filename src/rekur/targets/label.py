@@ -248,6 +248,24 @@ class LabelTarget(Target):
             cells = {"truth": self._labels[truth], "prediction": self._labels[number]}
             yield ErrorRow(1.0 - share, {**cells, "probability": guess, "truth_probability": share}.copy)
 
+    def doubts(self, prediction: NDArray[np.float64], label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of an item; its severity is 1 - the distance of the two largest probabilities.
+
+        With ``multi_label`` it is 1 for a label whose probability is one half.
+        """
+        truth = self.encode(label)
+        if self.multi_label:
+            number = int(np.abs(prediction - 0.5).argmin())
+            error = abs(float(truth[number] - prediction[number]))
+            cells = partial(self._cells_of_several, prediction, label, number, error)
+            yield ErrorRow(1.0 - 2.0 * abs(error - 0.5), cells)
+        else:
+            second, first = np.argsort(prediction)[-2:]
+            share = float(prediction[truth])
+            probabilities = {"probability": float(prediction[first]), "truth_probability": share}
+            row = {"truth": self._labels[truth], "prediction": self._labels[first], **probabilities}
+            yield ErrorRow(1.0 - float(prediction[first] - prediction[second]), row.copy)
+
     def _cells_of_several(
         self, prediction: NDArray[np.float64], label: Any, number: int, severity: float
     ) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from rekur.targets.tag_formats import conll, text_with_spans, token_columns, tok
 _MOST_NAMES = 300
 #: tokens that a row of errors names, and the characters of each
 _MOST_DIFFERENCES, _LONGEST_TOKEN = 20, 60
+#: tokens on both sides of one that a model is unsure of
+_AROUND = 8
 
 
 class TagScores(Target):
@@ -84,6 +86,14 @@ class TagScores(Target):
             shares = [float(prediction[step].probability) for step in wrong]
             surest = wrong[int(np.argmax(shares))]
             yield ErrorRow(max(shares), partial(_error_cells, prediction, truth, context, wrong, surest))
+
+    def doubts(self, prediction: Sequence[Any], label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of an item; its severity is 1 - the probability of the tag that is the least sure."""
+        if len(prediction):
+            step = int(np.argmin([tag.probability for tag in prediction]))
+            true = self._tag_of.get(label[step], label[step])
+            cells = partial(_doubt_cells, prediction, true, context, step)
+            yield ErrorRow(1.0 - float(prediction[step].probability), cells)
 
     @property
     def output_formats(self) -> tuple[str, ...]:
@@ -162,6 +172,19 @@ class TagScores(Target):
         if self.plain:
             return class_report(records, list(self.names))
         return tag_report(records.astype(np.int64), list(self.names), has_spans=self.scheme.has_spans)
+
+
+def _doubt_cells(prediction: Sequence[Any], true: Any, context: Any, step: int) -> dict[str, Any]:
+    """Return the cells of the least sure step of an item."""
+    words = words_of(context) if isinstance(context, list) else []
+    around = range(max(0, step - _AROUND), min(len(words), step + _AROUND + 1))
+    return {
+        **({"input": shortened(" ".join(words[each] for each in around))} if words else {}),
+        "token": shortened(words[step], _LONGEST_TOKEN) if words else str(step + 1),
+        "truth": true,
+        "prediction": prediction[step].name,
+        "probability": float(prediction[step].probability),
+    }
 
 
 def _error_cells(

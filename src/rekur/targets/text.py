@@ -224,6 +224,14 @@ class TextTarget(Target):
         cells = {"truth": shortened(" / ".join(references)), "prediction": shortened(prediction.text)}
         yield ErrorRow(1.0 - chrf / 100, {**cells, "chrf": chrf, "score": score}.copy)
 
+    def doubts(self, prediction: Answer, label: Any, context: Any = None) -> Iterator[ErrorRow]:
+        """Yield the row of a text that a search ranked; its severity is its score with the other sign, 0 at least."""
+        score = None if prediction.score is None else _finite(prediction.score)
+        if score is not None:
+            references = shortened(" / ".join(_references(label)))
+            cells = {"truth": references, "prediction": shortened(prediction.text), "score": score}
+            yield ErrorRow(max(0.0, -score), cells.copy)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the number of token numbers; the features have the tokens."""
         return {"size": self.size}

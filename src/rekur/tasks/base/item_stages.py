@@ -102,6 +102,7 @@ class ItemStages(Stages):
             train=train_set,
             valid=valid_set,
             examples=examples,
+            validated=corpus.part(~chosen) if valid is None else valid,
         )
 
     def examples_again(self, corpus: Corpus) -> Corpus | None:

@@ -46,11 +46,13 @@ class PreparedItems(Prepared):
         train: items to train on.
         valid: items to validate on.
         examples: the former as they were read; they can be read again.
+        validated: the latter as they were read.
     """
 
     train: EncodedItems
     valid: EncodedItems
     examples: Corpus
+    validated: Corpus
 
     @property
     def fingerprint(self) -> str:
