@@ -153,8 +153,8 @@ class SeriesNetwork(ItemNetwork):
         """Divide the scores of every member, as a temperature does."""
         for member in self.members:
             if isinstance(member, SeriesMember):
-                member.head.weight /= factor
-                member.head.bias /= factor
+                member.head.weight.div_(factor)
+                member.head.bias.div_(factor)
 
     def scaled(self, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return series (B, C, T) as the members read them, 0 beyond their ends, and their lengths.
