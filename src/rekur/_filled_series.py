@@ -28,18 +28,18 @@ class NumberRows:
 
     Args:
         rows: of each series, (T, W), without missing numbers.
-        before: most steps that are cut in front of a series.
+        margin: most steps that are cut in front of a series.
 
     Example:
-        >>> rows = NumberRows([np.array([[1.0], [2.0], [3.0]])], before=2)
+        >>> rows = NumberRows([np.array([[1.0], [2.0], [3.0]])], margin=2)
         >>> rows.cut(np.array([0, 0]), np.array([-1, 1]), 2)[:, :, 0].tolist()
         [[0.0, 1.0], [2.0, 3.0]]
     """
 
-    def __init__(self, rows: Sequence[Floats], before: int) -> None:
+    def __init__(self, rows: Sequence[Floats], margin: int) -> None:
         width = rows[0].shape[1] if rows else 0
-        strides = np.array([len(each) for each in rows], np.int64) + before
-        self._starts: Ints = np.cumsum(strides) - strides + before
+        strides = np.array([len(each) for each in rows], np.int64) + margin
+        self._starts: Ints = np.cumsum(strides) - strides + margin
         self._flat = np.zeros((int(strides.sum()), width))
         for start, each in zip(self._starts, rows, strict=True):
             self._flat[start : start + len(each)] = each
@@ -86,7 +86,7 @@ class FilledSeries:
         series: one array of numbers each, float; NaN where missing.
         lookback: longest window L.
         horizon: longest horizon H.
-        beside: what is known of them beside their values; None for nothing.
+        beside: their covariates and calendar; None for nothing.
         groups: number of the group of each series, (M,); by default 0.
 
     Attributes:

@@ -72,7 +72,7 @@ def _share(noun: str, count: int, total: int) -> str:
 
 
 def item_digests(encoded: EncodedItems) -> Iterator[bytes]:
-    """Yield 16 bytes for each item that counts, equal for items of which a model reads the same steps."""
+    """Yield 16 bytes for each item that counts, equal for items with the same steps for a model."""
     for row in encoded.rows:
         steps = np.ascontiguousarray(encoded.first[int(row)])
         yield hashlib.blake2b(steps.tobytes(), digest_size=16).digest()

@@ -36,7 +36,7 @@ class Scaler:
 
     Attributes:
         names: of the columns.
-        location: what is subtracted from each.
+        location: number subtracted from each.
         scale: what each is divided by; 0 for a column that never changes.
         flagged: numbers of the columns, one for each pattern, whose missing numbers are flagged.
 
@@ -105,11 +105,11 @@ class Covariates:
 
     @classmethod
     def fit(cls, histories: Iterable[tuple[History, int]], *, calendar: bool = True) -> Self:
-        """Return the scales of the columns of histories, of which nothing from the least first origin on is read.
+        """Return the scales of the columns of histories, from the rows before the least first origin alone.
 
         Args:
             histories: each with the first origin of a channel.
-            calendar: whether the cycles of the calendar are read, of which two fit into the longest history.
+            calendar: whether the cycles of the calendar are read; two of a cycle must fit into the longest history.
         """
         firsts: dict[int, tuple[History, int]] = {}
         for history, origin in histories:
@@ -145,7 +145,7 @@ class Covariates:
         return 0 if not self.cycles else len(calendar_features(np.zeros(1, np.int64), ROWS, self.cycles)[0])
 
     def describe(self) -> list[tuple[str, str]]:
-        """Return (what, how) pairs that tell a person what is read beside the values."""
+        """Return (role, names) pairs that tell a person which covariates are read."""
         roles = [(words, ", ".join(getattr(self, role).names)) for role, words in ROLES.items()]
         return [each for each in (*roles, ("calendar", ", ".join(self.cycles))) if each[1]]
 
@@ -189,12 +189,12 @@ class Covariates:
         fix = "Add rows behind the last value that have it, and no value; they may stand alone in a file."
         raise InputError(f"{thing}'{names[column]}', which is known ahead: got {got}; expected a number at each. {fix}")
 
-    def beside(self, spans: Sequence[tuple[History, int, int]], before: int, horizon: int) -> Beside:
-        """Return what is known of parts of histories: of past columns up to their ends, else a horizon more.
+    def beside(self, spans: Sequence[tuple[History, int, int]], margin: int, horizon: int) -> Beside:
+        """Return the covariates of parts of histories: past columns up to their ends, others a horizon further.
 
         Args:
             spans: each with its first step and its end.
-            before: most steps that are cut in front of a part.
+            margin: most steps that are cut in front of a part.
             horizon: steps H behind a part.
         """
         past = [self._rows("past", history, begin, end) for history, begin, end in spans]
@@ -202,7 +202,7 @@ class Covariates:
         calendar = [self._calendar(history, begin, end + horizon) for history, begin, end in spans]
         static = [self.static.scaled(self._columns("static", history)[None])[0] for history, _, _ in spans]
         return Beside(
-            NumberRows(past, before), NumberRows(future, before), NumberRows(calendar, before), np.stack(static)
+            NumberRows(past, margin), NumberRows(future, margin), NumberRows(calendar, margin), np.stack(static)
         )
 
     def _columns(self, role: str, history: History) -> Floats:

@@ -1,4 +1,4 @@
-"""Ridge regressions from windows and what is known beside them to the horizon; no PyTorch.
+"""Ridge regressions from windows and their covariates to the horizon; no PyTorch.
 
 Axes: N windows, L steps of a window, H steps of the horizon, D numbers that are known at an origin, F numbers that are
 known ahead of each step.
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 #: numbers of past and future columns before an origin that are read at most, and products of numbers in a fit
 _MOST_NUMBERS, _MOST_PRODUCTS = 512, 2 * 10**10
-#: penalty of the effect of what is known ahead, as a share of the sum of squares of a column
+#: penalty of the effect of the columns known ahead, as a share of the sum of squares of a column
 _EFFECT_PENALTY = 1e-3
 
 
@@ -44,15 +44,15 @@ class Reading(NamedTuple):
 @dataclass(frozen=True)
 class CoveredRidge:
     r"""A linear map to the scaled horizon from the scaled window, the columns before the origin, the calendar at the
-    origin, and static columns, beside the effect of what is known ahead at the same step.
+    origin, and static columns, beside the effect of the columns known ahead at the same step.
 
     .. math:: \hat y_h = \beta^\top x_h + W_h^\top [y - X \beta, \ldots]
 
     Attributes:
         name: of the candidate in tables.
         reading: of windows.
-        effect: :math:`\beta`, of what is known ahead, float32 (F,).
-        weights: W, of what is known at the origin, float32 (D, H).
+        effect: :math:`\beta`, of the columns known ahead, float32 (F,).
+        weights: W, of the numbers known at the origin, float32 (D, H).
     """
 
     name: str
@@ -72,19 +72,19 @@ class CoveredRidge:
 
 
 class _Windows(NamedTuple):
-    """Windows on the scale of a ridge, and what is known beside them.
+    """Windows on the scale of a ridge, and their covariates.
 
     Attributes:
         values: of the windows, (N, L).
-        known: what was known ahead of the steps of the windows, (N, L, F).
-        ahead: what is known ahead of the horizon, (N, H, F).
-        others: what is known at the origins beside the values, (N, D - L).
+        past: the columns known ahead, at the steps of the windows, (N, L, F).
+        ahead: the columns known ahead, at the steps of the horizon, (N, H, F).
+        others: all other covariates at the origins, (N, D - L).
         location, divisor, shift: of the scaling, (N, 1).
         usable: whether a window has a scale, (N,).
     """
 
     values: Floats
-    known: Floats
+    past: Floats
     ahead: Floats
     others: Floats
     location: Floats
@@ -94,7 +94,7 @@ class _Windows(NamedTuple):
 
     def without(self, effect: Floats, location: int) -> tuple[Floats, Floats]:
         """Return inputs less an effect (F,), (N, D), and what forecasts are relative to, (N, H)."""
-        values = self.values - self.known @ effect
+        values = self.values - self.past @ effect
         centre = values[:, -location:].mean(axis=1, keepdims=True)
         return np.concatenate([values - centre, self.others], axis=1), self.ahead @ effect + centre
 
@@ -141,8 +141,8 @@ def fit_covered_ridges(
 ) -> tuple[CoveredRidge, ...]:
     """Return the ridges, fitted on windows at origins (N,) of the series ``rows`` (N,), where they have columns.
 
-    The penalty of each, what it shrinks to, nothing or the last season, and whether what is known ahead has an effect,
-    are chosen on the last quarter of the origins of each series.
+    The penalty of each, what it shrinks to (nothing or the last season) and whether the columns known ahead have an
+    effect are chosen on the last quarter of the origins of each series.
 
     Args:
         block: the series.
@@ -198,12 +198,12 @@ class _Fit:
     def _effect(self) -> Floats:
         """Return how values differ from those a season before with what was known ahead, (F,), by early windows."""
         season, steps = self.reading.season, np.arange(self.block.horizon)
-        before = self.reading.steps - season + steps % season
+        earlier = self.reading.steps - season + steps % season
         squares, products = np.zeros((self.ahead, self.ahead)), np.zeros(self.ahead)
         for windows, target in self._blocks(self.parts[0]):
-            x = (windows.ahead - windows.known[:, before]).reshape(-1, self.ahead)
+            x = (windows.ahead - windows.past[:, earlier]).reshape(-1, self.ahead)
             squares += x.T @ x
-            products += x.T @ (target - windows.values[:, before]).reshape(-1)
+            products += x.T @ (target - windows.values[:, earlier]).reshape(-1)
         penalty = _EFFECT_PENALTY * float(np.trace(squares)) / self.ahead or 1.0
         return np.asarray(np.linalg.solve(squares + penalty * np.eye(self.ahead), products))
 

@@ -47,7 +47,7 @@ class PlainForecasts:
         ridges: fitted on the windows of the series.
         errors: mean absolute error of each candidate on training windows, in units of their scales: for each of
             ``channels``, and at last for all together, (G + 1, K).
-        covered: ridges that read what is known beside the values.
+        covered: ridges that read covariates.
         channels: names of the channels that have ridges of their own; empty for none.
         beyond: whether errors at earlier origins, and a scale of twice the look-back, are read from before the window.
     """
@@ -92,7 +92,7 @@ class PlainForecasts:
                 ``limit``.
             penalty: of the ridges, in squared units of the scaled windows; None to choose that of each.
             limit: most windows.
-            beside: what is known of the series beside their values.
+            beside: covariates and calendar of the series.
 
         Raises:
             InputError: a series has no observed value.
@@ -102,9 +102,9 @@ class PlainForecasts:
             lookback = max(lookback, default_lookback(periods, horizon))
         periods = tuple(period for period in periods if period < lookback)
         least = min(float(np.nanmin(values)) for values in series)
-        own = tuple(dict.fromkeys(channels))
-        own = own if 1 < len(own) <= MOST_CHANNELS else ()
-        plain = cls(lookback, horizon, periods, least >= 0, (), channels=own, beyond=beyond)
+        each = tuple(dict.fromkeys(channels))
+        each = each if 1 < len(each) <= MOST_CHANNELS else ()
+        plain = cls(lookback, horizon, periods, least >= 0, (), channels=each, beyond=beyond)
         groups = [plain.group_of(channel) for channel in channels] or None
         block = FilledSeries(series, lookback, horizon, beside, groups)
         rows, origins = training_windows(block, stride, limit)
@@ -128,8 +128,8 @@ class PlainForecasts:
 
     def group_of(self, *names: str) -> int:
         """Return the number of the ridges of the first of these channels that has its own; else of all together."""
-        own = [self.channels.index(name) for name in names if name in self.channels]
-        return own[0] if own else len(self.channels)
+        groups = [self.channels.index(name) for name in names if name in self.channels]
+        return groups[0] if groups else len(self.channels)
 
     @property
     def season(self) -> int:

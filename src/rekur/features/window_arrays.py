@@ -58,7 +58,7 @@ class WindowReader:
         segment: steps M, which divide the horizon.
         logs: whether values are standardized after taking logarithms.
         power: of the backtest errors in the weights of the candidates.
-        covariates: what is read beside the values; None for nothing.
+        covariates: those that are read; None for none.
         gaps: whether the network reads how long ago the last value was.
     """
 
@@ -86,8 +86,8 @@ class WindowReader:
     def ahead_size(self) -> int:
         """Numbers of the first block of a segment: position, statics, scaled candidates, covariates."""
         count, more = len(self.plain.names), self.covariates or Covariates()
-        known = more.static.width + self.segment * more.future.width + more.calendar_size
-        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count + known
+        beside = more.static.width + self.segment * more.future.width + more.calendar_size
+        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count + beside
 
     @property
     def memory(self) -> int:
@@ -185,7 +185,7 @@ class WindowReader:
         return [numbers.reshape(len(rows), self.lookback // self.segment, -1), calendar[:, :: self.segment]]
 
     def _known(self, beside: Beside | None, rows: Ints, origins: Ints) -> list[Floats]:
-        """Return what is known of each segment of the horizon beside the values: future covariates, (N, A, M · F), the
+        """Return the covariates of each segment of the horizon: future columns, (N, A, M · F), the
         calendar at its first step, (N, A, C), and static covariates, (N, A, S)."""
         if self.covariates is None or beside is None:
             return []

@@ -157,7 +157,7 @@ def fit_ridges(
     """
     filled, parts = training_parts(block, rows, origins)
     products: dict[tuple[bool, str], list[Floats]] = {}  # of ridges that differ only in location and steps
-    ridges, own = [], []
+    ridges, ridges_of_groups = [], []
     for name, scaling, steps in scalings:
         key = scaling.log, scaling.divisor
         if key not in products:
@@ -169,8 +169,8 @@ def fit_ridges(
         weights = _fit_groups(np.stack(parts_of), targets, penalty).astype(np.float32)
         ridges.append(Ridge(name, scaling, weights[-1:]))
         if len(weights) > 1 and name in (scalings[0][0], scalings[-1][0]):
-            own.append(Ridge(f"{name}, by channel", scaling, weights))
-    return (*ridges, *own)
+            ridges_of_groups.append(Ridge(f"{name}, by channel", scaling, weights))
+    return (*ridges, *ridges_of_groups)
 
 
 def _fit_groups(products: Floats, targets: list[Floats], penalty: float | None) -> Floats:
@@ -189,12 +189,12 @@ def _fit_groups(products: Floats, targets: list[Floats], penalty: float | None) 
     on_early = [*targets, _solve(early, targets[row], best)] if early.any() else targets
     weights = []
     for group in range(products.shape[1]):
-        early, late, _ = own = products[:, group]
+        early, late, _ = of_group = products[:, group]
         if penalty is None and not (early.any() and late.any()):
             weights.append(shared)
             continue
         row, best = (0, penalty) if penalty is not None else _choose(early, late, on_early)
-        weights.append(_solve(own.sum(axis=0), [*targets, shared][row], best))
+        weights.append(_solve(of_group.sum(axis=0), [*targets, shared][row], best))
     return np.stack([*weights, shared])
 
 

@@ -182,7 +182,7 @@ class WindowFeatures(Features):
         return self._reader
 
     def fit(self, items: Iterable[Window]) -> Self:
-        """Fit the plain forecasts and the scales of covariates to what is before the first origin of each channel.
+        """Fit the plain forecasts and the scales of covariates to the steps before the first origin of each channel.
 
         Args:
             items: a window a channel, whose values before the origin are for training.

@@ -90,7 +90,7 @@ class Course:
             self.ended = "interrupted"
 
     def _train_all(self, folder: ComparisonFolder) -> bool:
-        """Train what is not done of the variants and seeds; return False if it was stopped."""
+        """Train the variants and seeds that are not done; return False if it was stopped."""
         done = folder.runs()
         waiting = [key for key in self._order() if not self._is_done(folder, done.get(key))]
         for number, (variant, seed) in enumerate(waiting):

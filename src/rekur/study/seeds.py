@@ -46,9 +46,7 @@ def enough(comparison: Comparison, metric: str, seeds: int) -> str:
         widest = max(goal(comparison, metric, pair) for pair in pairs)
         return f"{counted(seeds, 'seed')}: half of every interval is {shown(widest)} at most, as wanted."
     if all(pair.floor >= DUE_TO_EXAMPLES * half(pair) for pair in wide):
-        return (
-            f"{counted(seeds, 'seed')}: what is left of the intervals is due to the items; more seeds would not help."
-        )
+        return f"{counted(seeds, 'seed')}: the rest of the intervals is due to the items; more seeds would not help."
     if seeds >= MOST:
         return f"{counted(seeds, 'seed')}, the most there are: intervals are wider than wanted."
     return ""

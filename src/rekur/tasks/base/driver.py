@@ -181,7 +181,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
         _score_rival(task, stages, prepared)
     if again is not None and task.result_.best_epoch and task.result_.stopped in _CHOSEN:
         length, valid = _length_of(task, plan, options), prepared.valid
-        del prepared, plan, trained  # of which memory holds no second copy
+        del prepared, plan, trained  # memory holds no second copy of the data
         _train_again(task, stages, again, valid, length, course)
 
 
@@ -190,13 +190,13 @@ class _Length(NamedTuple):
 
     Attributes:
         steps: of an epoch.
-        kept: steps of the weights that were kept.
+        best: steps of the weights that were kept.
         total: steps by which the rate fell.
         options: of the loop; without an average where the weights themselves were kept.
     """
 
     steps: int
-    kept: int
+    best: int
     total: int
     options: TrainOptions
 
@@ -223,10 +223,10 @@ def _train_again(task: Any, stages: Stages, examples: Any, valid: Any, length: _
     task.model_ = network = stages.make_network(prepared, None)
     plan, _ = stages.make_plan(network, prepared)
     share = plan.steps_per_epoch / length.steps
-    kept, total = (max(1, round(share * steps)) for steps in (length.kept, length.total))
-    items, epochs = len(prepared.train), f"{length.kept / length.steps:.3g}"
+    steps, total = (max(1, round(share * each)) for each in (length.best, length.total))
+    items, epochs = len(prepared.train), f"{length.best / length.steps:.3g}"
     reporter.say(f"Now the same on all {items:,} items, those that validated included; epochs: {epochs}.")
-    result = _train(task, network, plan, replace(length.options, steps=total), replace(course, checkpoints=None), kept)
+    result = _train(task, network, plan, replace(length.options, steps=total), replace(course, checkpoints=None), steps)
     seconds = task.result_.seconds + result.seconds
     task.result_ = replace(task.result_, seconds=seconds, events=(*task.result_.events, *result.events))
     if result.stopped == "finished":

@@ -173,7 +173,7 @@ class Split:
         )
 
     def _drawn_columns(self) -> str:
-        """Return what is read beside the values, and a warning of columns that tell nothing, each behind a new line."""
+        """Return the covariates that are read, and a warning of columns that tell nothing, each behind a new line."""
         covariates = Covariates.fit(((part.history, part.first) for part in self.parts), calendar=self.calendar)
         roles = [
             ("known until now", covariates.past.names),
