@@ -46,13 +46,13 @@ class PreparedItems(Prepared):
         train: items to train on.
         valid: items to validate on.
         examples: the former as they were read; they can be read again.
-        validated: the latter as they were read.
+        validated: the latter as they were read; None where that is not known any more.
     """
 
     train: EncodedItems
     valid: EncodedItems
     examples: Corpus
-    validated: Corpus
+    validated: Corpus | None = None
 
     @property
     def fingerprint(self) -> str:
