@@ -162,7 +162,8 @@ def cost_table(
         goal: that is reached.
         counted: the unit of items that are run, in the plural.
     """
-    all_step = all(costs.step_seconds is not None for _, costs, _ in rows if costs.latency is not None)
+    kinds = {costs.step_seconds is not None for _, costs, _ in rows if costs.latency is not None}
+    name_of_latency = "latency" if len(kinds) > 1 else "an item" if kinds == {False} else "a step"
     cells = [
         [
             name,
@@ -171,13 +172,13 @@ def cost_table(
             "" if costs.peak_memory is None else shown_size(costs.peak_memory),
             "" if costs.core_parameters is None else f"{costs.core_parameters:,}",
             "" if costs.bundle_bytes is None else shown_size(costs.bundle_bytes),
-            latency(costs, of_steps=all_step),
+            latency(costs, with_unit=len(kinds) > 1),
             "" if costs.per_second is None else f"{costs.per_second:,.0f}",
         ]
         for name, costs, runs in rows
     ]
     goal_name = "to score" if goal.score is None else f"to {shown(goal.score)}"
-    head = ("variant", "training", goal_name, "memory", "weights", "bundle", "a step" if all_step else "latency")
+    head = ("variant", "training", goal_name, "memory", "weights", "bundle", name_of_latency)
     return "Costs", (*head, f"{counted}/s"), cells
 
 
@@ -189,9 +190,9 @@ def reached(costs: Costs, runs: int) -> str:
     return f"{short_time(costs.seconds_to_score)}{part}"
 
 
-def latency(costs: Costs, *, of_steps: bool) -> str:
-    """Return the latency of a variant; with the word ``item`` where others have one of steps."""
+def latency(costs: Costs, *, with_unit: bool) -> str:
+    """Return the latency of a variant, with the word ``step`` or ``item`` where variants differ in that."""
     if costs.latency is None:
         return ""
-    unit = "" if of_steps else " an item" if costs.step_seconds is None else " a step"
+    unit = "" if not with_unit else " an item" if costs.step_seconds is None else " a step"
     return f"{short_time(costs.latency)}{unit}"
