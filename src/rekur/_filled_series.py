@@ -23,6 +23,17 @@ Ints = NDArray[np.int64]
 BLOCK = 4096
 
 
+def end_of(values: Floats) -> int:
+    """Return the number of steps of a channel (T,) up to its last value that is not missing.
+
+    Example:
+        >>> end_of(np.array([1.0, np.nan, 2.0, np.nan]))
+        3
+    """
+    present = np.flatnonzero(~np.isnan(values))
+    return int(present[-1]) + 1 if len(present) else 0
+
+
 class NumberRows:
     """Rows of numbers beside many series, one a step; in front of a series they are 0.
 

@@ -315,7 +315,7 @@ import json, os
 from pathlib import Path
 import numpy as np
 from quality_forecasts import FORECAST, Scored, seasonal_naives
-from rekur.features.windows import end_of
+from rekur._filled_series import end_of
 from rekur.targets.distribution import DistributionTarget
 
 root, printed = Path(os.environ["REKUR_DATA"]), {}

@@ -174,7 +174,7 @@ def test_a_misspelt_option() -> None:
     with pytest.raises(InputError) as caught:
         Classifier(hiden_size=3)
     text = str(caught.value)
-    assert text.startswith("Classifier option: got 'hiden_size'; expected one of 'accelerator', 'average', ")
+    assert text.startswith("Classifier option: got 'hiden_size'; expected one of 'accelerator', 'augment', 'average', ")
     assert text.endswith(". Did you mean 'hidden_size'?")
     with pytest.raises(InputError, match=r"Regressor option: got 'multi_label'; expected one of "):
         Regressor(multi_label=True)

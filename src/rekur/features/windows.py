@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur import _check
-from rekur._filled_series import BLOCK, FilledSeries, values_from
+from rekur._filled_series import BLOCK, FilledSeries, end_of, values_from
 from rekur._history import History
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items
@@ -66,17 +66,6 @@ class Window:
 
     def __repr__(self) -> str:
         return f"Window({self.history.name!r}, {self.history.channels[self.channel]!r}, {self.origin})"
-
-
-def end_of(values: Floats) -> int:
-    """Return the number of steps of a channel (T,) up to its last value that is not missing.
-
-    Example:
-        >>> end_of(np.array([1.0, np.nan, 2.0, np.nan]))
-        3
-    """
-    present = np.flatnonzero(~np.isnan(values))
-    return int(present[-1]) + 1 if len(present) else 0
 
 
 class WindowFeatures(Features):
@@ -151,9 +140,7 @@ class WindowFeatures(Features):
     @property
     def plain(self) -> PlainForecasts:
         """The plain forecasts that the network weighs."""
-        if self._reader is None:
-            raise self._not_fitted()
-        return self._reader.plain
+        return self._read_by.plain
 
     @property
     def candidates(self) -> int:

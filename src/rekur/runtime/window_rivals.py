@@ -13,10 +13,11 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._filled_series import end_of
 from rekur._tensors import Array
 from rekur.data import EncodedItems
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights, combine, drift
-from rekur.features.windows import WindowFeatures, end_of
+from rekur.features.windows import WindowFeatures
 from rekur.runtime.rival import Floats, Rival
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget

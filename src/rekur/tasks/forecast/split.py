@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rekur._filled_series import end_of
 from rekur._history import History
 from rekur._numbers import counted
 from rekur.data.example import Example
@@ -22,7 +23,7 @@ from rekur.data.periods import calendar_periods, find_periods
 from rekur.data.source import shown_names
 from rekur.errors import InputError, describe
 from rekur.features.covariates import ROLES, Covariates
-from rekur.features.windows import Window, end_of
+from rekur.features.windows import Window
 
 #: training windows at most
 MOST_WINDOWS = 60_000
