@@ -29,7 +29,15 @@ ENDLESS = ("--epochs", "20", "--patience", "0", "--hidden-size", "4", "--no-base
 def no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the page of plots, which takes seconds to draw."""
     if "page" not in request.fixturenames:
-        monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda result: None)
+        monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda *_: None)
+
+
+def test_the_line_names_the_network_where_fit_would_take_another(
+    cli: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
+    words = ("--out", tmp_path / "s", "--trials", "1", "--epochs", "1", "--no-baseline", "--quiet", "--json")
+    command = cli("tune", "classify", files["walks"], *WALKS, *words).json["command"]
+    assert "--network recurrent" in command
 
 
 @pytest.fixture

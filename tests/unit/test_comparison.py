@@ -412,3 +412,10 @@ def test_the_tables_and_the_rival() -> None:
 def test_a_public_name() -> None:
     assert rekur.compare is compare
     assert "compare" in dir(rekur)
+
+
+def test_a_network_without_a_hidden_size_is_compared_as_it_is() -> None:
+    X, y = [np.sin(np.arange(12) * (0.3 + 0.1 * row)) for row in range(12)], ["a", "b"] * 6
+    options = {"network": "convolutional", "epochs": 1, "baseline": False}
+    result = compare("classify", X, y, vary={"dropout": "0,0.3"}, seeds=1, options=options)
+    assert [run.state for run in result.runs] == ["finished", "finished"]

@@ -128,6 +128,16 @@ def test_the_temperature_is_that_of_the_least_loss() -> None:
     assert temperature(scores, loss) == 2.0
 
 
+def test_few_items_that_are_all_right_do_not_make_it_sure() -> None:
+    scores = np.array([[2.0, -2.0], [-2.0, 2.0]] * 5)
+    truth = np.arange(10) % 2
+
+    def loss(each: NDArray[Any]) -> float:
+        return float(np.mean(np.log1p(np.exp(-2 * each[np.arange(10), truth]))))
+
+    assert 0.4 < temperature(scores, loss) < 1.0
+
+
 # ── members and networks ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -274,6 +284,26 @@ def test_labels_of_zero_and_one_are_numbers_of_a_regressor() -> None:
     items, labels = waves(12)
     predicted = Regressor(**QUICK).fit(items, [int(label == "slow") for label in labels]).predict(items)
     assert predicted.dtype.kind == "f"
+
+
+def test_equal_series_that_hold_a_whole_class_are_in_one_fold() -> None:
+    items, _ = waves(8)
+    model = Classifier(**{**QUICK, "baseline": True}).fit([*items, items[0], items[0]], [*"aaaaaaaa", "a", "b"])
+    assert np.isfinite(model.metrics_["rival"]["log_loss"])
+
+
+def test_a_share_that_is_asked_for_is_held_out() -> None:
+    items, labels = waves(20)
+    assert Classifier(**QUICK, valid_fraction=0.3).fit(items, labels).metrics_["split"] == "validation"
+
+
+def test_networks_of_folds_that_begin_with_what_they_are_scored_on_are_told(tmp_path: Path) -> None:
+    from rekur.data.labelled import labelled
+
+    items, labels = waves(20)
+    folder, told = Classifier(**QUICK).fit(items, labels).save(tmp_path / "m"), Told()
+    Classifier(**QUICK, seed=1).fit_corpus(labelled(items, labels), reporter=told, start_from=folder)
+    assert any("was trained on about 100% of these items" in line for line in told.lines)
 
 
 def test_records_of_folds_can_be_made_again(fitted: tuple[Classifier, Told]) -> None:

@@ -12,7 +12,7 @@ from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject, pair_rows
 from rekur.errors import SaveError
 from rekur.export.c.check import compiler, outputs
-from rekur.export.c.source import Extra, Style, lower_to_c, too_large
+from rekur.export.c.source import Extra, Style, lacking, lower_to_c, too_large
 from rekur.export.c.write import header, source
 from rekur.export.onnx.check import open_models
 from rekur.export.onnx.forecast_check import forecast
@@ -72,6 +72,8 @@ def c(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable("the model forecasts, and C has no ops of forecasts")
     if not program.causal:
         raise NotApplicable("the model needs whole sequences, and C runs live")
+    if kind := lacking(program):
+        raise NotApplicable(f"C code has no op '{kind}'")
     if compiler() is None:
         raise NotApplicable("no C compiler: cc, gcc, clang or the one in CC")
     if flaw := too_large(program):

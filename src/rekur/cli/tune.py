@@ -30,7 +30,7 @@ from rekur.cli.request import open_data, open_files
 from rekur.cli.signals import stopped_code
 from rekur.data.inputs import is_stream
 from rekur.errors import InputError, describe
-from rekur.tasks.catalog import Row
+from rekur.tasks.catalog import CATALOG, Row
 
 OUT = click.option(
     "--out",
@@ -123,6 +123,7 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
             command=command_line(),
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
+    given = {name: value for name, value in given.items() if value is not None} | {"kind": request.options.get("kind")}
     line = "" if result.best is None else fit_line(row.name, files, given, result.best, out)
     show_result(result, out, line, row.test_files(of_table=len(files) == 1), as_json)
     return stopped_code() if result.ended == "interrupted" else 0
@@ -164,6 +165,7 @@ def fit_line(task: str, files: list[str], given: dict[str, Any], best: Any, out:
     words = ["rekur", "fit", task, *files]
     options = {one.name: one for one in click.get_current_context().command.params if isinstance(one, click.Option)}
     tried = {} if best.defaults else best.options
+    given = {**CATALOG[task].options_class().only_studied({**given, **tried}), **given}
     limit = best.chosen.get("time_limit") or 0.0
     for name, option in options.items():
         value = tried.get(name, given.get(name))

@@ -143,10 +143,11 @@ class Sizing:
             self._counts[key] = count_core(stages.make_network(prepared, None))
         return self._counts[key]
 
-    def hidden_size(self, options: Mapping[str, Any]) -> int:
-        """Return the hidden units of a variant that leaves them open, as the recipe of the task chooses them."""
+    def hidden_size(self, options: Mapping[str, Any]) -> int | None:
+        """Return the hidden units of a variant that leaves them open, by the recipe; None of a network of one size."""
         _, stages, prepared = self._task(options)
-        return int(stages.choose_options(prepared)["hidden_size"])
+        chosen = stages.choose_options(prepared)["hidden_size"]
+        return None if chosen is None else int(chosen)
 
     def _task(self, options: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         described = options_of(CATALOG[self._setting.task].options_class())
@@ -188,6 +189,10 @@ def make_equal(variants: Sequence[VariantSpec], sizing: Sizing, equal: str) -> l
             sizing.count(variant.options)  # reads the data, and refuses what does not fit
         return list(variants)
     hidden = sizing.hidden_size(variants[0].options)
+    if hidden is None:
+        for variant in variants:
+            sizing.count(variant.options)
+        return list(variants)
     if equal == "hidden":
         sized = [dataclasses.replace(each, options={**each.options, "hidden_size": hidden}) for each in variants]
         for variant in sized:

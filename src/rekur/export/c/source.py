@@ -155,9 +155,8 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     if program.per_step:
         lowered = lower_to_c(stepwise(program), weights, style)
         return replace(lowered, per_step=True, delay=program.delay)
-    for op in program.main.ops:
-        if op.kind not in (POOLS if is_pool(op) else _FLOAT.ops):
-            raise InputError(describe("op", op.kind, "one that C code has", "Export it with --to onnx."))
+    if kind := lacking(program):
+        raise InputError(describe("op", kind, "one that C code has", "Export it with --to onnx."))
     if style.precision == "int8":
         _check_whole(program)
     if style.fixed:
@@ -171,6 +170,12 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         points = np.tanh(np.arange(257) / 32) * 32767
         model.constants.array("tangent_table", np.rint(points).astype(np.int16))
     return Lowered(program, weights, style, model.constants, step, read, fields)
+
+
+def lacking(program: Program) -> str:
+    """Return the first kind of op of a program that C code lacks; empty if it has all."""
+    ops = (stepwise(program) if program.per_step else program).main.ops
+    return next((op.kind for op in ops if op.kind not in (POOLS if is_pool(op) else _FLOAT.ops)), "")
 
 
 def too_large(program: Program) -> str:

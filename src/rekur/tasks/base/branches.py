@@ -72,9 +72,10 @@ def finish(
     """
     head: Any = network.criterion
     truth, notes = valid_set.targets_of(valid_set.rows), []
+    of_items = valid_set.record_weights(np.arange(len(valid_set)))
 
     def loss(scores: Any) -> float:
-        return float(head.terms(scores, truth)[:, 0].mean())
+        return float(np.average(head.terms(scores, truth)[:, 0], weights=of_items))
 
     net = np.asarray(run(network, valid_set), np.float64)
     if target.joint != "outputs":
@@ -85,7 +86,8 @@ def finish(
     if not ridge or valid_set.folds is None:
         return " ".join(notes), []
     apart = np.flatnonzero(valid_set.folds < 0)
-    folded = fit_folds(dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart)), target, loss)
+    items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
+    folded = fit_folds(_weighted(items, head, target), target, loss)
     quarters = best_quarters(net, folded.scores, target.joint, loss)
     if quarters:
         network.attach(folded.branch(quarters))
@@ -96,6 +98,15 @@ def finish(
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
         parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
     return " ".join(notes), parts
+
+
+def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
+    """Return items whose weights are also those that the loss of a network gives them by their class."""
+    every = np.asarray(items.targets)
+    by_class = head.terms(np.zeros((len(every), target.size)), every)[:, 1]
+    if (by_class == 1).all():
+        return items
+    return dataclasses.replace(items, weights=by_class if items.weights is None else by_class * items.weights)
 
 
 def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Folded:

@@ -86,6 +86,8 @@ class ItemStages(Stages):
             train_set.weights = labels.weights / labels.weights[chosen].mean()
         valid_set = self._valid_set(train_set, chosen, folds)
         told += [] if folds is None else notes_of_folds(folds, labels)
+        if prior is not None and (note := prior.note_of_folds(train_set)):
+            told.append(note)
         if valid is not None:
             rows = np.arange(len(valid_labels.values))
             valid_set = _encode(valid, valid_labels, features, target, rows)

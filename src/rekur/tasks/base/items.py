@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rekur._options import documented
+from rekur._options import documented, options_of
 from rekur.data import Corpus, EncodedItems
 from rekur.data.encoded import named
 from rekur.data.labelled import labelled
@@ -174,6 +174,8 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         """Return the folds of few series, or as many as there are to be members."""
         if self.network_of(self.kind_of(corpus)) != CONVOLUTIONAL or self.split_seed is not None:
             return 0  # models that are compared are scored on the same share
+        if self.valid_fraction != options_of(type(self))["valid_fraction"].default:
+            return 0  # a share was asked for
         members = self.members or (series_net.FOLDS if items < series_net.FEW_ITEMS else 1)
         return members if members > 1 else 0
 

@@ -115,6 +115,8 @@ def drawn_items(train_set: EncodedItems, most: int) -> NDArray[np.int64]:
 
 def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any, Any, Any]:
     """Return weights (M, F), bias (M,) and the numbers of the classes, which are None for flags."""
+    if truth.ndim == 1 and (truth == truth[0]).all():  # as of the items outside a fold
+        return np.zeros((1, table.shape[1])), np.full(1, CERTAIN), truth[:1].astype(np.int64)
     if truth.ndim == 1:
         model = LogisticRegression(C=10.0, max_iter=2000).fit(table, truth, sample_weight)
         return model.coef_, model.intercept_, model.classes_.astype(np.int64)

@@ -236,6 +236,11 @@ class SharedOptions:
                 yield name, value, kinds
 
     @classmethod
+    def only_studied(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that a search sets and a training with these values would set otherwise; here none."""
+        return {}
+
+    @classmethod
     def without_effect(cls, values: Mapping[str, Any]) -> dict[str, str]:
         """Return the options that have no effect beside others, and what each of them needs, in words.
 

@@ -13,6 +13,8 @@ from torch import nn
 
 from rekur._numbers import counted
 from rekur._tensors import Array
+from rekur.data import EncodedItems
+from rekur.data.sketch import Sketch
 from rekur.features import Features, restore
 from rekur.runtime import read_bundle
 from rekur.targets import Target, restore_target
@@ -41,6 +43,7 @@ class Prior:
         model: the specification of the network.
         weights: name -> array; None for a run that is resumed, whose checkpoint has them.
         fingerprint: of the bundle, or of that from which the run started; empty if it started from none.
+        sketch: of the data that the bundle was trained on; None where it is not known.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Prior:
     model: Mapping[str, Any]
     weights: Mapping[str, Array] | None
     fingerprint: str = ""
+    sketch: Sketch | None = None
 
     @property
     def resumed(self) -> bool:
@@ -85,6 +89,7 @@ class Prior:
             model=config["model"],
             weights=bundle.weights(),
             fingerprint=bundle.fingerprint,
+            sketch=bundle.sketch(),
         )
 
     def features_like(self, new: Features) -> Features | None:
@@ -151,6 +156,20 @@ class Prior:
             features += f", {'the' if vectors else 'none of the'} trained vectors of {len(words):,} words"
         new = f"; new: {', '.join(taken.new)}" if taken.new else ""
         return f"From {self.name}: {features} and {counted(len(taken.taken), 'weight')} taken{new}."
+
+    def note_of_folds(self, items: EncodedItems) -> str:
+        """Return a warning that the networks of folds begin with weights that have seen the items of their own fold.
+
+        Args:
+            items: to train on, with their folds.
+        """
+        share = self.sketch.share(items) if self.sketch is not None and items.folds is not None else None
+        if not share:
+            return ""
+        return (
+            f"warning: {self.name} was trained on about {share:.0%} of these items, so that networks may begin with "
+            "what they are scored on: out-of-fold scores can be too good. Take other items, or --valid FILE."
+        )
 
 
 def _shared_name(name: str) -> str:

@@ -34,7 +34,7 @@ _CONSTANT = 1e-7
 #: sharpness of scores that is tried: factors before the softmax
 _SHARPNESS = tuple(float(each) for each in np.geomspace(0.1, 100.0, 61))
 #: added to the log loss for each squared step of a factor from 1, so that separable items keep it finite
-_EVEN = 1e-3
+EVEN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -161,5 +161,5 @@ def even_folds(classes: NDArray[Any], count: int, seed: int = 0) -> Ints:
 
 def sharpness(scores: Floats, log_loss: Callable[[Floats], float]) -> float:
     """Return the factor of scores (N, M) with the smallest log loss."""
-    losses = [log_loss(factor * scores) + _EVEN * np.log(factor) ** 2 for factor in _SHARPNESS]
+    losses = [log_loss(factor * scores) + EVEN * np.log(factor) ** 2 for factor in _SHARPNESS]
     return _SHARPNESS[int(np.argmin(losses))]

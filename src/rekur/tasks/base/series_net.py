@@ -18,6 +18,7 @@ from rekur.errors import InputError, describe
 from rekur.models import SeriesSpec
 from rekur.models.batch import Batch
 from rekur.tasks.base.plan import FitPlan, Measure, Monitor
+from rekur.tasks.base.ridge import EVEN
 from rekur.tasks.base.series_options import BRANCHES
 
 #: items below which members are the models of as many folds
@@ -208,10 +209,12 @@ def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
 def temperature(scores: NDArray[Any], loss: Callable[[NDArray[Any]], float]) -> float:
     """Return the factor in [0.125, 8], a quarter of an octave apart, by which scores are divided for the least loss.
 
+    A squared step of the factor from 1 costs a little, so that it stays near 1 where items are few and all are right.
+
     Example:
         >>> temperature(np.ones((1, 1)), lambda scores: abs(float(scores[0, 0]) - 0.5))
         2.0
     """
     tried = [math.pow(2, step / 4) for step in range(-12, 13)]
-    losses = [loss(scores / each) for each in tried]
+    losses = [loss(scores / each) + EVEN * math.log(each) ** 2 for each in tried]
     return tried[int(np.argmin(losses))]

@@ -73,6 +73,12 @@ class SeriesOptions:
         search=None,
     )
 
+    @classmethod
+    def only_studied(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the network of a search where a training with these values would take another one."""
+        asked = values.get("network") or network_of(values, values.get("kind") or "auto") == RECURRENT
+        return {} if asked else {"network": RECURRENT}
+
 
 def network_of(values: Mapping[str, Any], kind: str) -> str:
     """Return the network that reads items of a kind.
