@@ -324,7 +324,9 @@ def read_stamp(value: Any, step: CalendarStep, form: StampForm | None) -> tuple[
     try:
         if form is not None:
             stamp, offset = form.stamp(text)
-            return stamp, form if form.zone or form.clock == "local" else replace(form, offsets=((stamp, offset),))
+            if abs(stamp) < 2**63:  # of the years 1678 to 2261
+                return stamp, form if form.zone or form.clock == "local" else replace(form, offsets=((stamp, offset),))
+            raise OverflowError
         number = Decimal(text).scaleb(step.digits)
         if number == number.to_integral_value() and abs(number) < 2**63:
             return int(number), None

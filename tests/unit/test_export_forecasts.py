@@ -104,6 +104,9 @@ BAD: dict[str, tuple[str, str]] = {
         '{"steps": [[1, 2]], "ahead": [], "level": 1, "scale": 1}',
         "steps: got (1, 2); expected",
     ),
+    "an object for rows": ('{"steps": {}, "ahead": [], "level": 1, "scale": 1}', "line 1: steps: got other things"),
+    "a text for the level": ('{"steps": [], "ahead": [], "level": "1", "scale": 1}', "line 1: level: got '1'"),
+    "no number for the scale": ('{"steps": [], "ahead": [], "level": 1, "scale": NaN}', "line 1: scale: got nan"),
 }
 
 

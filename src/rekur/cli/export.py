@@ -36,7 +36,9 @@ def to_onnx(bundle: Path, out: Path, *, as_json: bool, **options: Any) -> None:
     about = {
         "sequence.onnx": "scores of whole sequences, padded, of any number and length",
         "step.onnx": "one step of each sequence, with its state in and out",
-        "encode.onnx": "what texts read of their sources, padded, of any number and length",
+        "encode.onnx": "one segment of the past of each window, with its state in and out"
+        if "ahead.onnx" in done.files
+        else "what texts read of their sources, padded, of any number and length",
         "decode.onnx": "one step of each text, with its state in and out: the log-probabilities of its next token",
         "ahead.onnx": "one segment of the horizon of each window, behind the states of its past",
         "windows.jsonl": "windows of series that the bundle keeps, to try it with",

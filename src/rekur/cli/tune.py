@@ -123,8 +123,9 @@ def _tune(row: Row, values: dict[str, Any]) -> int:
             command=command_line(),
             say=None if quiet else lambda text: click.echo(text, err=True),
         )
-    given = {name: value for name, value in given.items() if value is not None} | {"kind": request.options.get("kind")}
-    line = "" if result.best is None else fit_line(row.name, files, given, result.best, out)
+    settings = {name: value for name, value in given.items() if value is not None}
+    settings["kind"] = request.options.get("kind")
+    line = "" if result.best is None else fit_line(row.name, files, settings, result.best, out)
     show_result(result, out, line, row.test_files(of_table=len(files) == 1), as_json)
     return stopped_code() if result.ended == "interrupted" else 0
 
@@ -165,10 +166,10 @@ def fit_line(task: str, files: list[str], given: dict[str, Any], best: Any, out:
     words = ["rekur", "fit", task, *files]
     options = {one.name: one for one in click.get_current_context().command.params if isinstance(one, click.Option)}
     tried = {} if best.defaults else best.options
-    given = {**CATALOG[task].options_class().only_studied({**given, **tried}), **given}
+    studied = CATALOG[task].options_class().only_studied({**given, **tried})
     limit = best.chosen.get("time_limit") or 0.0
     for name, option in options.items():
-        value = tried.get(name, given.get(name))
+        value = tried.get(name, given.get(name, studied.get(name)))
         if name in OF_THE_SEARCH or value is None or value == ():
             continue
         for one in value if isinstance(value, tuple) else [value]:

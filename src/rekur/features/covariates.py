@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 ROLES = {"past": "past columns", "future": "columns that are known ahead", "static": "static columns"}
 #: scaled numbers lie between minus and plus this
 _LARGEST = 8.0
+#: numbers above this are divided by the largest before they are squared
+_LARGEST_SQUARED = 1e100
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Scaler:
                 patterns.setdefault(missing.tobytes(), number)
             if len(present) and present.min() < present.max():
                 is_flag = bool(((present == 0) | (present == 1)).all())
-                location[number], scale[number] = (0.0, 1.0) if is_flag else (present.mean(), present.std())
+                location[number], scale[number] = (0.0, 1.0) if is_flag else _mean_and_deviation(present)
         return cls(tuple(names), tuple(location.tolist()), tuple(scale.tolist()), tuple(patterns.values()))
 
     @property
@@ -82,9 +84,17 @@ class Scaler:
         latest = np.maximum.accumulate(np.where(missing, -1, np.arange(len(rows))[:, None]), axis=0)
         scale = np.array(self.scale)
         filled = np.where(latest < 0, np.array(self.location), np.take_along_axis(rows, np.maximum(latest, 0), axis=0))
-        numbers = (filled - np.array(self.location)) / np.where(scale > 0, scale, 1.0)
+        with np.errstate(over="ignore"):  # numbers too far from the mean are cut below
+            numbers = (filled - np.array(self.location)) / np.where(scale > 0, scale, 1.0)
         numbers = np.where(scale > 0, np.clip(numbers, -_LARGEST, _LARGEST), 0.0)
         return np.concatenate([numbers, missing[:, list(self.flagged)]], axis=1)
+
+
+def _mean_and_deviation(numbers: Floats) -> tuple[float, float]:
+    """Return the mean and the standard deviation of numbers whose squares may be too large."""
+    unit = float(np.abs(numbers).max())
+    unit = unit if unit > _LARGEST_SQUARED else 1.0
+    return unit * float((numbers / unit).mean()), unit * float((numbers / unit).std())
 
 
 @dataclass(frozen=True)

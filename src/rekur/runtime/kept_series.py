@@ -107,6 +107,9 @@ def series_to_run(
         joined, sentence = newer, "series that the bundle does not know are forecast all the same"
         if newer.name in by_name:
             joined, sentence = _joined(by_name[newer.name], newer, features.lookback, enough)
+            if use == "evaluation" and _is_trained_on(by_name[newer.name], newer, joined, features.horizon):
+                text = "warning: series are scored on steps that the model was trained or chosen by, which is no test"
+                told.setdefault(text, []).append(newer.name)
         elif not saved:
             sentence = ""
         gap = 0 if joined is newer else len(joined) - len(newer) - len(by_name[newer.name])
@@ -186,6 +189,25 @@ def _joined(saved: History, newer: History, lookback: int, enough: int) -> tuple
         return newer, "series that differ from their kept values at the same steps are read without these"
     joined = replace(saved.joined(newer), first_origin=old if end > old else begin)
     return joined, "series that continue their kept values"
+
+
+def _is_trained_on(saved: History, newer: History, joined: History, horizon: int) -> bool:
+    """Return whether the last horizon of a series, as far as it is scored, reaches into the kept one of its name."""
+    newer, old = _by_clock_of(saved, newer), len(saved)
+    if (saved.channels, saved.step) != (newer.channels, newer.step) or not len(newer):
+        return False
+    if saved.step.unit == "row":
+        count = min(old, len(newer))
+        return np.array_equal(saved.values[old - count :], newer.values[len(newer) - count :], equal_nan=True)
+    index, on_grid = saved.step.index(newer.start, saved.start)
+    begin = int(index)
+    end = begin + len(newer)
+    first, last = max(0, begin), min(old, end)
+    if not on_grid or first >= last:
+        return False
+    ours, theirs = saved.values[first:last], newer.values[first - begin : last - begin]
+    agree = bool((np.isclose(ours, theirs, _SAME, 0) | np.isnan(ours) | np.isnan(theirs)).all())
+    return agree and max(end - horizon, joined.first_origin or begin) < old
 
 
 def _is_known(saved: History, newer: History, enough: int) -> bool:

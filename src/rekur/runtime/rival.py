@@ -33,6 +33,10 @@ class Rival(ABC):
                 :class:`rekur.data.Tokens`, which are one item.
         """
 
+    def again(self, target: Target) -> Rival | None:
+        """Return the rival beside the model that was trained again, whose target this is; None where it has none."""
+        return self
+
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]] | None:
         """Return the parts for a bundle, as plain JSON and arrays; None keeps nothing."""
         return None

@@ -79,6 +79,11 @@ class PlainRival(Rival):
         forecasts = last if self.name == LAST else drift(values, plain.horizon)
         return forecasts, np.abs(np.diff(values, axis=1)).mean(axis=1)
 
+    def again(self, target: Target) -> PlainRival | None:
+        """Return the forecast of this name by the features that were fitted again; None where they lack it."""
+        names = rival_names(cast(WindowFeatures, target.features).plain)
+        return PlainRival(self.name, cast(DistributionTarget, target)) if self.name in names else None
+
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the name; the features have the plain forecasts."""
         return {"name": self.name}, {}

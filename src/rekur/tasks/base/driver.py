@@ -173,6 +173,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     again = None if prior is not None and prior.fingerprint else stages.examples_again(corpus)
     if again is not None:  # the other half is for training again
         options = replace(options, time_limit=options.time_limit / 2)
+        reporter.say("Once a model is chosen, a new one trains as long on all items, those that validated included.")
     announce(network, plan, options, reporter, words, steps_option=task.steps_option)
     task.result_ = _train(task, network, plan, options, course)
     trained = Trained(network=network, result=task.result_, options=options)
@@ -231,6 +232,7 @@ def _train_again(task: Any, stages: Stages, examples: Any, valid: Any, length: _
     task.result_ = replace(task.result_, seconds=seconds, events=(*task.result_.events, *result.events))
     if result.stopped == "finished":
         task.result_, task.sketch_ = replace(task.result_, trained_again=items), stages.sketch(prepared)
+        task.rival_ = None if task.rival_ is None else task.rival_.again(prepared.target)
         return
     vars(task).update(chosen)
     reporter.say(f"warning: this training was {result.stopped}; the model before it is kept.")

@@ -127,7 +127,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def hold_out(self, corpus: Corpus) -> tuple[Corpus, Corpus, str] | None:
         """Return the windows before the first origin of each series, those that validate, and the split in words."""
         self._split = split = split_of(self.kept_, self, hold_out=True)
-        told = split.drawn(again=self.refit)
+        told = split.drawn()
         return corpus.derived(split.training, list), corpus.derived(split.validation, list), told
 
     def examples_again(self, corpus: Corpus) -> Corpus | None:
@@ -221,7 +221,9 @@ class Forecaster(ForecastOptions, ItemEstimator):
         if distribution.offsets is None:
             fewest = fewest_windows(distribution.levels)
             return f"Intervals are those of the network: got {windows}; {fewest} would tell how to correct them."
-        return f"Intervals are corrected by {windows}; their coverage on these is no test of them."
+        told = f"Intervals are corrected by {windows}; their coverage on these is no test of them."
+        again = self.refit and self._split is not None and self._split.holds_out
+        return f"{told} A model that is trained again keeps these corrections." if again else told
 
     def make_monitor(self, target: Target, valid_set: EncodedItems) -> Monitor:
         """Return the metric that decides; where it is undefined on the validation windows, the loss."""

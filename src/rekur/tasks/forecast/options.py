@@ -44,7 +44,7 @@ class ForecastOptions(SharedOptions):
         "Steps that a forecast is made from, and no others; by default twice the longest season or week.",
         details="By default the errors of plain forecasts at eight earlier origins are read too.",
         default=None,
-        check=partial(_check.whole, low=1),
+        check=partial(_check.whole, low=2),
         search=None,
     )
     metric: str | None = option(

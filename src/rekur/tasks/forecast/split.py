@@ -131,27 +131,27 @@ class Split:
                 yield part.example(part.first, self.sizes.horizon)
 
     def first_windows(self) -> Iterator[Window]:
-        """Yield each channel as it is past at its first origin."""
-        return (Window(part.history, part.channel, part.first) for part in self.parts)
+        """Yield each channel with a value before its first origin as it is past there, less the steps left out."""
+        for part in self.parts:
+            window = Window(part.history, part.channel, max(0, part.first - self.embargo))
+            if not np.isnan(window.past).all():
+                yield window
 
     def lowest(self) -> float:
         """Return the lowest value before the first origins."""
-        return min(float(np.nanmin(window.past)) for window in self.first_windows())
+        return min((float(np.nanmin(window.past)) for window in self.first_windows()), default=0.0)
 
     def units(self) -> list[float] | None:
         """Return the standard deviation of each channel before the first origins; None where there is but one."""
-        channels: dict[int, list[Any]] = {}
+        channels: dict[int, list[Any]] = {part.channel: [] for part in self.parts}
         for window in self.first_windows():
-            channels.setdefault(window.channel, []).append(window.past)
-        spreads = [float(np.nanstd(np.concatenate(channels[channel]))) for channel in sorted(channels)]
+            channels[window.channel].append(window.past)
+        pasts = [channels[channel] for channel in sorted(channels)]
+        spreads = [float(np.nanstd(np.concatenate(past))) if past else 0.0 for past in pasts]
         return [spread or 1.0 for spread in spreads] if len(spreads) > 1 else None
 
-    def drawn(self, *, again: bool = False) -> str:
-        """Return the split in words, with a line drawn for the longest series.
-
-        Args:
-            again: whether both parts train once a model is chosen.
-        """
+    def drawn(self) -> str:
+        """Return the split in words, with a line drawn for the longest series."""
         longest = max(self.parts, key=lambda part: part.end)
         held = [part for part in self.parts if part.first < part.end]
         width = 60
@@ -164,7 +164,6 @@ class Split:
         seasons = " and ".join(map(str, sizes.periods))
         season = f"seasons of {seasons} steps" if seasons else "no season"
         left_out = f"; {self.embargo} steps between are left out" if self.embargo else ""
-        left_out += "\n  once a model is chosen, a new one trains as long on both" if again else ""
         return (
             f"{len(self.parts):,} series of {lengths}; {season}; "
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"

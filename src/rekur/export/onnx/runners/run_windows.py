@@ -27,6 +27,8 @@ except ImportError as error:
 ROWS = 256
 #: keys of a window that are read
 READ = {"steps", "ahead", "level", "scale"}
+#: largest level and scale, so that forecasts are finite
+LARGEST = 1e300
 
 
 class Model:
@@ -47,9 +49,16 @@ class Model:
         window = json.loads(item) if isinstance(item, str) else item
         if not isinstance(window, dict) or READ - window.keys():
             raise ValueError(f"{name}: expected an object with steps, ahead, level and scale.")
+        for part in ("level", "scale"):
+            number = window[part]
+            if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) <= LARGEST:
+                raise ValueError(f"{name}: {part}: got {number!r}; expected a finite number.")
         arrays = {}
         for part, graph in (("steps", "encode"), ("ahead", "ahead")):
-            arrays[part] = np.asarray(window[part], np.float32)
+            try:
+                arrays[part] = np.asarray(window[part], np.float32)
+            except (TypeError, ValueError):
+                raise ValueError(f"{name}: {part}: got other things; expected rows of numbers.") from None
             size = self.about["graphs"][graph]["inputs"]["input"]["axes"][-1]
             if arrays[part].ndim != 2 or arrays[part].shape[1] != size or not np.isfinite(arrays[part]).all():
                 raise ValueError(f"{name}: {part}: got {arrays[part].shape}; expected rows of {size} finite numbers.")
