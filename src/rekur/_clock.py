@@ -20,7 +20,7 @@ def short_time(seconds: float) -> str:
     """Return a duration of any size with its unit, to two or three digits.
 
     Example:
-        >>> [short_time(seconds) for seconds in (3.14e-6, 0.00215, 0.46, 7.25, 75, 7300)]
+        >>> [short_time(seconds) for seconds in (3.14e-6, 0.00217, 0.46, 7.25, 75, 7300)]
         ['3.1 µs', '2.2 ms', '0.46 s', '7.2 s', '1m15s', '2h01m']
     """
     if seconds >= 59.5:

@@ -161,7 +161,7 @@ def test_processes_drop_out_others(tmp_path: Path) -> None:
         "import pathlib, sys, torch; from rekur.train import History, Silent, TrainOptions; "
         "from rekur.train.loop import _Run; from tests.e2e.worker import Network, Streams; "
         "options = TrainOptions(steps=1, accelerator='cpu'); "
-        "run = _Run(Network(0.5), Streams(), options, History(), Silent(), None, None); "
+        "run = _Run(Network(0.5), Streams(), options, History(), Silent(), None, None, 0); "
         "pathlib.Path(sys.argv[1], str(run.place.rank)).write_text(str(torch.rand(4).tolist()))"
     )
     (tmp_path / "draw.py").write_text(code, encoding="utf-8")

@@ -120,7 +120,7 @@ def test_a_search_on_a_table_of_series(
     cli: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
-    monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda result: None)
+    monkeypatch.setattr("rekur.study.run_search.write_search_report", lambda *_: None)
     words = (*LONG, "--epochs", "1", "--no-baseline", "--space", "num_layers=1,2", "--trials", "2")
     done = cli("tune", "tag", recording, *words, "--out", tmp_path / "s", "--json")
     assert done.code == 0, done.err

@@ -43,11 +43,11 @@ def network_of(task: str) -> Any:
     if task == "tag":
         return Tagger().eval()
     if task == "regress":
-        return rekur.Regressor(**ONCE).fit(WALKS, [float(walk[-1, 0]) for walk in WALKS]).model_
+        return rekur.Regressor(network="recurrent", **ONCE).fit(WALKS, [float(walk[-1, 0]) for walk in WALKS]).model_
     if task.startswith("language"):
         return rekur.LanguageModel(tokens=task.split()[1], **ONCE).fit(3 * [" ".join(TEXTS)]).model_
     items = {"texts": TEXTS, "series": WALKS, "symbols": CODES}[task.split()[1]]
-    more = {"kind": "symbols"} if "symbols" in task else {}
+    more = {"symbols": {"kind": "symbols"}, "series": {"network": "recurrent"}}.get(task.split()[1], {})
     return rekur.Classifier(**ONCE, **more).fit(items, LABELS).model_
 
 

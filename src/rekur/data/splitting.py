@@ -150,7 +150,7 @@ def folds(labels: Sequence[Any], count: int, seed: int, keys: Sequence[Hashable]
 
     Example:
         >>> folds(["a"] * 4 + ["b"] * 3 + ["c"], 3, seed=0, keys=range(8)).tolist()
-        [2, 0, 0, 1, 1, 2, 1, -1]
+        [1, 0, 2, 0, 2, 0, 1, -1]
     """
     random = np.random.Generator(np.random.PCG64(_check.seed("seed", seed)))
     strata, by_class = _strata(labels), dict[Hashable, list[list[int]]]()

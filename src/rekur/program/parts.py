@@ -46,7 +46,7 @@ class Input:
 
     Example:
         >>> Input("ids", 2, (100, 8)).register
-        Register(kind='ids', size=2, columns=(100, 8), delay=0)
+        Register(kind='ids', size=2, columns=(100, 8), delay=0, stride=1)
     """
 
     kind: str

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rekur._clock import duration
 from rekur._numbers import counted
 from rekur._numbers import shown as shown_score
+from rekur.errors import BundleError
 from rekur.runtime import read_bundle
 from rekur.study.figures import ACCENT, COLOURS, INK, new_figure
 from rekur.study.page import Card, Head
@@ -97,6 +98,15 @@ _CAVEATS = (
 )
 
 
+def _rival_of(result: SearchResult) -> dict[str, Any]:
+    """Return the scores of the rival beside the best model; none where its bundle cannot be read."""
+    try:
+        rival: dict[str, Any] = read_bundle(result.bundle).metrics.get("rival", {})
+    except BundleError:
+        return {}
+    return rival
+
+
 def _head(result: SearchResult) -> Head | None:
     """Return the question and the answer, beside the defaults and the rival; None without a best trial."""
     if result.best is None or result.best.score is None:
@@ -111,7 +121,7 @@ def _head(result: SearchResult) -> Head | None:
         cards.append(Card(f"the defaults, {name}", shown_score(defaults), "trial 0"))
         told = f"{told}, against {shown_score(defaults)} of the defaults"
     told = f"{told}, with {options}." if not result.best.defaults else f"{told}, with the defaults."
-    rival = read_bundle(result.bundle).metrics.get("rival", {})
+    rival = _rival_of(result)
     if (metric := result.monitor.removeprefix("valid_")) in rival:
         theirs = rival[metric]
         cards.append(Card(f"rival, {name}", shown_score(theirs), rival["name"], is_rival=True))

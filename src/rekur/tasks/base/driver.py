@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from rekur.tasks.base.prepared import Prepared
 from rekur.tasks.base.prior import Prior
 from rekur.tasks.base.task import Task
 from rekur.train import Checkpoints, History, Reporter, TrainOptions, TrainResult, train
+from rekur.train.world import by_first
 
 #: ends of a training behind which the chosen model is trained again
 _CHOSEN = ("finished", "no better score", "time limit")
@@ -181,7 +183,7 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     if task.baseline and task.result_.stopped != "interrupted":
         _score_rival(task, stages, prepared)
     if again is not None and task.result_.best_epoch and task.result_.stopped in _CHOSEN:
-        length, valid = _length_of(task, plan, options), prepared.valid
+        length, valid = by_first(partial(_length_of, task, plan, options)), prepared.valid
         del prepared, plan, trained  # memory holds no second copy of the data
         _train_again(task, stages, again, valid, length, course)
 
@@ -203,7 +205,7 @@ class _Length(NamedTuple):
 
 
 def _length_of(task: Any, plan: Any, options: TrainOptions) -> _Length:
-    """Return how long the training was of the weights that were kept."""
+    """Return how long the training was of the weights that were kept; the first process has its course."""
     rows, result = task.history_.rows, task.result_
     row = rows[result.best_epoch - 1]
     total = options.steps or options.epochs * plan.steps_per_epoch
