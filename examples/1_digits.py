@@ -72,7 +72,7 @@ def main() -> None:
         models[cell] = model
     console.print(table)
 
-    curves = figures.learning_curves({c: m.history_.rows for c, m in models.items()}, "valid_accuracy")
+    curves = figures.learning_curves({cell: model.history_.rows for cell, model in models.items()}, "accuracy")
     curves.savefig(given.out / "learning_curves.svg")
     saved = models["gru"].save(given.out / "gru", overwrite=True)
     console.print(f"Learning curves in {given.out / 'learning_curves.svg'}, the GRU in {saved}.\n")

@@ -354,7 +354,7 @@ def cycles_of(step: CalendarStep, steps: int | None = None) -> tuple[str, ...]:
 def calendar_features(
     local: Stamps, step: CalendarStep, cycles: Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Return the names and the values, (T, K) in [-1, 1], of sines and cosines of the day, the week and the year.
+    """Return sines and cosines of the time of day, week and year: their names, and their values (T, K) in [-1, 1].
 
     Args:
         local: nanoseconds since 1970 by the clock on the wall, (T,).

@@ -26,7 +26,7 @@ def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp
         confusion([[3, 1], [0, 0]], ["a", "b <&>"]),
         confusion(np.eye(30, dtype=int).tolist(), [f"c{i}" for i in range(30)]),
         calibration([(0.6, 0.5, 4), (0.9, 1.0, 2)], 0.05),
-        learning_curves(rows),
+        learning_curves({"": rows}),
     ]
     assert "matplotlib.pyplot" not in sys.modules or "PYTEST_XDIST_WORKER" in os.environ
     write_report(tmp_path / "page.html", title="A <b> & c", tables=[("T", ("x", "y"), [("<i>", 0.5)])], plots=figures)
@@ -42,7 +42,7 @@ def test_every_plot_draws_without_a_display(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_one_evaluation_is_a_point_and_epochs_are_whole() -> None:
     rows = [{"epoch": epoch, "valid_loss": 1 / epoch} for epoch in range(1, 6)]
-    axes, single = (learning_curves(part).axes[0] for part in (rows, rows[:1]))
+    axes, single = (learning_curves({"": part}).axes[0] for part in (rows, rows[:1]))
     assert single.lines[0].get_marker() == "o"
     assert axes.lines[0].get_marker() in ("", "None")
     assert all(place == round(place) for axis in (axes, single) for place in axis.get_xticks())
@@ -52,8 +52,10 @@ def test_a_text_learnt_by_heart_has_a_plot() -> None:
     (plot,) = model_plots({}, [{"epoch": 20, "train_loss": 0.1, "train_perplexity": 1.1}])
     assert (plot.axes[0].get_ylabel(), len(plot.axes)) == ("loss", 1)
     losses = [{"epoch": k, "train_loss": 1.0, "valid_loss": 0.5, "valid_accuracy": 0.5} for k in (1, 2)]
-    (both,) = model_plots({}, losses)  # training and validation in one plot, the score below
+    (both,) = model_plots({}, losses, "accuracy")  # training and validation in one plot, the score below
     assert [len(axes.lines) for axes in both.axes] == [2, 1]
+    several = learning_curves({"gru": losses, "lstm": losses}, "accuracy").axes
+    assert [text.get_text() for text in several[1].get_legend().get_texts()] == ["gru, validation", "lstm, validation"]
 
 
 def _umask() -> int:

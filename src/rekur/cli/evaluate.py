@@ -178,7 +178,7 @@ def _write(
             metrics, task.target_.decides, f"How good is {bundle.name} on the {show.size(metrics)} of {name}?"
         ),
         tables=[*tables, *shown_tables],
-        plots=[*plots, *model_plots(metrics, model.history())],
+        plots=[*plots, *model_plots(metrics, model.history(), task.target_.decides)],
         wrong=examples.wrong(task, corpus) if examples is not None and has_wrong else [],
         unsure=[] if examples is None else examples.unsure(task, corpus),
         repeat=(command_line(), [*machine_facts(), ("model", model.fingerprint)]),

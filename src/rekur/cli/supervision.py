@@ -1,4 +1,4 @@
-"""A command's work in a process of its own, which is started again where the system kills it, as for want of memory."""
+"""Run the work of a command in a child process, and start it again if the system kills it, as when memory runs out."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class WindowReader:
 
 
 def _since(missing: NDArray[np.bool_]) -> Floats:
-    """Return how many steps ago the last value was, (N, L), on a scale of logarithms from 0, now, to 1, L steps ago.
+    """Return the time since the last value, (N, L), on a log scale: 0 at a value, 1 if it is L steps ago.
 
     Example:
         >>> _since(np.array([[True, False, True]])).round(2).tolist()

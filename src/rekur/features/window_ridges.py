@@ -229,7 +229,7 @@ def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:
 def _products(
     block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int, filled: bool
 ) -> Floats:
-    """Return Z'Z, (G, L + H, L + H), of windows and horizons side by side, less the last value of the window."""
+    """Return Z'Z, (G, L + H, L + H); a row of Z is a window and its horizon, less the last value of the window."""
     size = block.lookback + block.horizon
     total = np.zeros((int(block.groups.max()) + 1, size, size))
     for part in blocks(len(rows)):

@@ -119,7 +119,7 @@ class TransformerLayer(nn.Module):
     def _allowed(
         self, positions: Tensor, earlier: int, carried: tuple[Tensor, Tensor] | None, lengths: Tensor | None
     ) -> Tensor | None:
-        """Return which of all positions each step may attend to, bool, as (B or 1, 1, T, W + T); None for all."""
+        """Return the attention mask, bool (B or 1, 1, T, W + T), True where a step may attend; None for no mask."""
         if not self.causal:
             if lengths is None:
                 return None

@@ -1,4 +1,4 @@
-"""The course of a comparison: its runs one after the other, as far as they are not done, and what comes of them."""
+"""Carry out a comparison: train the runs that are not done yet, one after the other, and make its result."""
 
 from __future__ import annotations
 

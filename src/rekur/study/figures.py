@@ -99,31 +99,30 @@ def calibration(curve: Sequence[tuple[float, float, int]], error: float) -> Figu
     return figure
 
 
-#: the scores of the validation data that a page draws, the first that there is
-_FOLLOWED = ("accuracy", "entity_f1", "micro_f1", "rmse", "bleu", "owa", "mae")
-
-
-def learning_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Return the loss of training and validation of a run in one plot, and its validation score in another below.
+def learning_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]], score: str = "") -> Figure:
+    """Return the loss of training and validation of runs, and a validation score of theirs in a plot below.
 
     Args:
-        rows: as ``history_.rows`` has them.
+        runs: the name of each, which may be empty -> its rows, as ``history_.rows`` has them.
+        score: name of the score, such as ``accuracy``; without a row that has it there is no second plot.
     """
-    score = next((f"valid_{name}" for name in _FOLLOWED if any(f"valid_{name}" in row for row in rows)), "")
-    losses = (("train_loss", "training", "--"), ("valid_loss", "validation", "-"))
-    panels: list[tuple[str, tuple[tuple[str, str, str], ...]]] = [("loss", losses)]
-    if score:
-        panels.append((score.removeprefix("valid_").replace("_", " "), ((score, "validation", "-"),)))
+    panels: list[tuple[str, tuple[tuple[str, str, str], ...]]] = [
+        ("loss", (("train_loss", "training", "--"), ("valid_loss", "validation", "-")))
+    ]
+    if any(row.get(f"valid_{score}") is not None for rows in runs.values() for row in rows):
+        panels.append((score.replace("_", " "), ((f"valid_{score}", "validation", "-"),)))
     figure = Figure(figsize=(5.2, 1.2 + 2.2 * len(panels)), layout="constrained")
-    for axes, (name, lines) in zip(
-        figure.subplots(len(panels), 1, squeeze=False, sharex=True).flat, panels, strict=True
-    ):
+    plots = figure.subplots(len(panels), 1, squeeze=False, sharex=True).flat
+    for axes, (name, lines) in zip(plots, panels, strict=True):
         _tidy(axes)
-        for column, label, style in lines:
-            values = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
-            if values:
-                marker = "o" if len(values) == 1 else ""  # a single point makes no line
-                axes.plot(*zip(*values, strict=True), color=ACCENT, linestyle=style, label=label, marker=marker)
+        for number, (run, rows) in enumerate(runs.items()):
+            colour = COLOURS[number % len(COLOURS)] if len(runs) > 1 else ACCENT
+            for column, part, style in lines:
+                values = [(row["epoch"], row[column]) for row in rows if row.get(column) is not None]
+                if values:
+                    marker = "o" if len(values) == 1 else ""  # a single point makes no line
+                    label = f"{line_label(run)}, {part}" if run else part
+                    axes.plot(*zip(*values, strict=True), color=colour, linestyle=style, label=label, marker=marker)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.set_ylabel(name)
         axes.legend(frameon=False)

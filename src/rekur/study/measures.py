@@ -95,7 +95,7 @@ def some(data: Any, count: int, start: int = 0) -> Any:
 
 
 def _rate(model: Any, data: Any) -> float:
-    """Return items or tokens a second, from as many as take long enough to be timed."""
+    """Return items (of texts, tokens) a second, timed on enough of them to last long enough."""
     is_text = isinstance(data, Texts)
     count, most = (1000, _MOST_CHARACTERS) if is_text else (_FIRST, _MOST_ITEMS)
     seconds, items = _seconds(model, some(data, count))

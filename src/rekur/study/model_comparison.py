@@ -149,7 +149,7 @@ def check_comparable(names: Sequence[str], models: Sequence[Any]) -> None:
 
 
 def seen_share(model: Any, corpus: Any) -> float:
-    """Return about how large a part of test items a model was trained or validated on; 1 only where it is all of them.
+    """Return the share of the test items that a model was trained or validated on, about; 1 only if it is all of them.
 
     Args:
         model: as :func:`rekur.runtime.load` returns it; of one that an earlier Rekur saved this is 0.

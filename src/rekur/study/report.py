@@ -156,8 +156,14 @@ def gallery_plots(gallery: Gallery, attend: Attend | None = None) -> list[Figure
     return [*(figures.points(*plot) for plot in gallery.plots()), *fans, *grids]
 
 
-def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> list[Figure]:
-    """Return the plots for which a model's metrics and history have data."""
+def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]], decides: str = "") -> list[Figure]:
+    """Return the plots for which a model's metrics and history have data.
+
+    Args:
+        metrics: what ``evaluate`` returned.
+        history: the rows of its training.
+        decides: name of the score that is drawn over time; may be empty.
+    """
     plots = []
     if "confusion" in metrics:
         plots.append(figures.confusion(metrics["confusion"], [c["label"] for c in metrics["per_class"]]))
@@ -168,5 +174,5 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> l
         if name in per_step:
             plots.append(figures.by_step(title, per_step[name], is_share=METRICS[name].unit == "points"))
     if history:
-        plots.append(figures.learning_curves(history))
+        plots.append(figures.learning_curves({"": history}, decides))
     return plots

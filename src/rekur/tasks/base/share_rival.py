@@ -76,7 +76,7 @@ def ridge_of(
 
 
 def coded(truth: NDArray[Any], target: Target) -> Floats:
-    """Return what a ridge learns, (N, K): numbers as they are, and 1 for the labels of an item and -1 for others.
+    """Return the targets of a ridge, (N, K): numbers unchanged; for labels 1 where an item has the label, else -1.
 
     Example:
         >>> from rekur.targets import LabelTarget
