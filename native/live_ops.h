@@ -42,7 +42,7 @@ struct LiveOp {
     int64_t keep = 0, slots = 0, vocabulary = 0;  // of a vocabulary, ids beyond are read as unknown
 };
 
-float sigmoid(float x) { return 0.5f * std::tanh(0.5f * x) + 0.5f; }
+float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
 void affine(const LiveOp& op, const float* weight, const float* bias, const float* x, float* y, int64_t rows) {
     select().step.affine(weight, bias, x, y, rows, op.depth);

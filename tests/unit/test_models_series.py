@@ -222,3 +222,17 @@ def test_a_network_learns_an_order_of_events() -> None:
 def test_a_specification_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SeriesSpec(**{"input_size": 1, "output_size": 2, **options})
+
+
+def test_members_that_are_sure_of_flags_keep_their_digits() -> None:
+    scores = np.array([[[9.2, -9.2, 20.0]], [[9.3, -9.1, 12.0]]])
+    yes, no = ((1 / (1 + np.exp(sign * scores))).mean(axis=0) for sign in (-1, 1))
+    exact = np.log(yes) - np.log(no)
+    np.testing.assert_allclose(joined(torch.tensor(scores, dtype=torch.float32), "sigmoid"), exact, rtol=1e-6)
+    model = network(members=2, joint="sigmoid")
+    with torch.no_grad():
+        for member in model.members:
+            member.head.bias.add_(10.0)  # type: ignore[operator, union-attr]
+    series = np.random.default_rng(0).normal(size=(1, 30, 2)).astype(np.float32)
+    expected = model(Batch.of(torch.tensor(series), torch.tensor([30])))[0].detach().numpy()
+    np.testing.assert_allclose(Engine(*lower(model)).run(list(series)), expected, rtol=1e-6)

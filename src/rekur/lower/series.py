@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from rekur.errors import InputError, describe
 from rekur.lower.branch import lower_branch, mix
 from rekur.lower.builder import Arrays, Builder
@@ -24,16 +28,16 @@ def lower_series(building: Builder, model: SeriesNetwork, task: str) -> tuple[Pr
         building.prefix = f"{index}." if len(members) > 1 or model.branch is not None else ""
         outputs.append(_member(building, scaled, member, f"members.{index}"))
     building.prefix = ""
+    size = spec.output_size
     if model.branch is not None:
-        size = spec.output_size
         parts = [_answers(building, outputs, spec.joint, size)]
         building.prefix = "ridge."
         parts.append(_answers(building, lower_branch(building, model.branch), spec.joint, size))
         building.prefix = ""
-        mixed = mix(building, parts, model.branch.spec.quarters / GRID, size)
+        mixed = mix(building, parts, model.branch.spec.quarters / GRID, _answer_size(spec.joint, size))
         _scores(building, mixed, spec.joint, size)
     elif len(members) > 1:
-        _scores(building, _answers(building, outputs, spec.joint, spec.output_size), spec.joint, spec.output_size)
+        _scores(building, _answers(building, outputs, spec.joint, size), spec.joint, size)
     return building.program(task, Input("rows", spec.input_size)), building.arrays
 
 
@@ -111,19 +115,38 @@ def _sample(building: Builder, reads: str, writes: str, size: int, function: str
     return building.add(Op("sample", (reads,), writes, size, {}, state, options))
 
 
+def _answer_size(joint: str, size: int) -> int:
+    """Return the numbers of an answer: of flags the shares of yes, then those of no, so that both keep their digits."""
+    return 2 * size if joint == "sigmoid" else size
+
+
 def _answers(building: Builder, outputs: list[str], joint: str, size: int) -> str:
     """Add the average of members' answers, and return its register: numbers, or shares."""
-    answers = list(outputs)
-    if joint != "outputs":
-        for index, register in enumerate(outputs):
-            kind, options = ("softmax", {}) if joint == "softmax" else ("activation", {"function": "sigmoid"})
-            answers[index] = building.add(Op(kind, (register,), f"{index}.shares", size, options=options))
-    return answers[0] if len(answers) == 1 else building.add(Op("average", tuple(answers), "average", size))
+    answers, count = list(outputs), _answer_size(joint, size)
+    for index, register in enumerate(outputs):
+        if joint == "softmax":
+            answers[index] = building.add(Op("softmax", (register,), f"{index}.shares", size))
+        elif joint == "sigmoid":
+            sides = _matrix(building, register, f"{index}.sides", np.concatenate([np.eye(size), -np.eye(size)]))
+            options = {"function": "sigmoid"}
+            answers[index] = building.add(Op("activation", (sides,), f"{index}.shares", count, options=options))
+    return answers[0] if len(answers) == 1 else building.add(Op("average", tuple(answers), "average", count))
 
 
 def _scores(building: Builder, answers: str, joint: str, size: int) -> str:
     """Add the scores that mean these answers, and return their register."""
     if joint == "outputs":
         return answers
-    options = {"function": "log" if joint == "softmax" else "logit"}
-    return building.add(Op("activation", (answers,), "scores", size, options=options))
+    logs = Op("activation", (answers,), "logs", _answer_size(joint, size), options={"function": "log"})
+    register = building.add(logs)
+    return (
+        register
+        if joint == "softmax"
+        else _matrix(building, register, "scores", np.eye(size, 2 * size) - np.eye(size, 2 * size, size))
+    )
+
+
+def _matrix(building: Builder, reads: str, writes: str, weight: Any) -> str:
+    """Add a product with a matrix of zeros, ones and minus ones."""
+    role = {"weight": building.array(f"{building.prefix}{writes}.signs", weight.astype(np.float32))}
+    return building.add(Op("affine", (reads,), writes, len(weight), role))

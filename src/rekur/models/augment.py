@@ -75,7 +75,7 @@ def cut(steps: Tensor, lengths: Tensor, longest: int) -> tuple[Tensor, Tensor]:
 
 
 def mixing(rows: int, chance: float) -> tuple[float, Tensor] | None:
-    """Return the share of the other row and the order of other rows for mixup; None where a batch is not mixed."""
+    """Return the share that each row keeps, and the order of the rows that it is mixed with; None to mix none."""
     if rows < 2 or not chance or float(torch.rand(())) >= chance:
         return None
     return float(Beta(_MIX, _MIX).sample()), torch.randperm(rows)

@@ -230,7 +230,10 @@ def joined(scores: Tensor, joint: str) -> Tensor:
         return scores.mean(dim=0)
     if joint == "softmax":
         return scores.float().softmax(dim=-1).mean(dim=0).clamp(min=1e-30).log()
-    return scores.float().sigmoid().mean(dim=0).clamp(1e-6, 1 - 1e-6).logit()
+    yes, no = (
+        (sign * scores.float()).sigmoid().mean(dim=0).clamp(min=1e-30) for sign in (1, -1)
+    )  # 1 - yes lacks digits
+    return yes.log() - no.log()
 
 
 def build_series(spec: SeriesSpec, *, seed: int | None = None) -> SeriesNetwork:

@@ -33,9 +33,8 @@ def short_affine(x: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    half = np.float32(0.5)
-    return np.asarray(half * np.tanh(half * x) + half)
+    """Return 1 / (1 + exp(-x)) with all digits, without overflow."""
+    return np.asarray(np.float32(1) / (np.float32(1) + np.exp(-np.maximum(x, np.float32(-87)))))
 
 
 def log_sigmoid(x: Array) -> Array:
@@ -82,8 +81,8 @@ def softplus(x: Array) -> Array:
     return np.asarray(np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))))
 
 
-#: the smallest share, and the smallest distance of a share from 0 and 1, whose logarithm is taken
-LEAST_SHARE, LEAST_ODDS = 1e-30, 1e-6
+#: the smallest share whose logarithm is taken
+LEAST_SHARE = 1e-30
 
 
 def log(x: Array) -> Array:
@@ -91,11 +90,5 @@ def log(x: Array) -> Array:
     return np.asarray(np.log(np.maximum(x, np.float32(LEAST_SHARE))))
 
 
-def logit(x: Array) -> Array:
-    """Return the logarithm of the odds of shares, which are kept away from 0 and 1 by 1e-6."""
-    share = np.clip(x, np.float32(LEAST_ODDS), np.float32(1 - LEAST_ODDS))
-    return np.asarray(np.log(share) - np.log(np.float32(1) - share))
-
-
 #: functions of an activation
-FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid, "asinh": asinh, "log": log, "logit": logit}
+FUNCTIONS = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid, "asinh": asinh, "log": log}

@@ -17,7 +17,7 @@ from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
 
 #: functions of an activation
-FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh", "log", "logit")
+FUNCTIONS = ("relu", "tanh", "sigmoid", "asinh", "log")
 #: what the steps of a window become
 SAMPLES = ("max", "mean")
 #: how an attention scores the steps of a memory

@@ -16,7 +16,7 @@ from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Value
 from rekur.export.onnx.recur import recur
 from rekur.program import Op
-from rekur.program.arithmetic import LEAST_ODDS, LEAST_SHARE
+from rekur.program.arithmetic import LEAST_SHARE
 
 _LOWEST = float(np.finfo(np.float32).min)
 _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "asinh": "Asinh"}
@@ -56,9 +56,6 @@ def _activation(frame: Frame, op: Op, reads: list[Value]) -> Value:
     graph, x, function = frame.graph, reads[0], op.options["function"]
     if function == "log":
         return graph.node("Max", x, LEAST_SHARE).apply("Log")
-    if function == "logit":
-        share = graph.node("Clip", x, LEAST_ODDS, 1 - LEAST_ODDS)
-        return share.apply("Log") - graph.node("Sub", 1.0, share).apply("Log")
     return x.apply(_FUNCTIONS[function])
 
 

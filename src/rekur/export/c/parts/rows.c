@@ -411,13 +411,3 @@ static void apply_log(float *y, int size)
         y[i] = logarithm(y[i] > 1e-30f ? y[i] : 1e-30f);
     }
 }
-
-/* part: apply_logit: logarithm */
-static void apply_logit(float *y, int size)
-{
-    int i;
-    for (i = 0; i < size; ++i) {
-        const float share = y[i] < 1e-6f ? 1e-6f : y[i] > 1.0f - 1e-6f ? 1.0f - 1e-6f : y[i];
-        y[i] = logarithm(share) - logarithm(1.0f - share);
-    }
-}
