@@ -36,7 +36,7 @@ class TrainResult:
 
     Attributes:
         best_epoch: the evaluation whose weights were kept, from 1; 0 if there was none.
-        best_score: the best monitored score; that of the kept weights is at most the plan's tolerance worse.
+        best_score: the monitored score of the kept weights; at most the plan's tolerance worse than the best.
         stopped: why the run ended.
         seconds: how long it took, with what was done before it was gone on with.
         events: what happened on the way, such as a roll-back, in words.
@@ -175,7 +175,8 @@ class _Run(RunState):
         elif self.average.decay:
             self.plain.load_state_dict(self.average.weights)
         self.plain.to("cpu").eval()
-        score = self.best_score if self.plan.larger_is_better else -self.best_score
+        kept = self.rows[self.best_epoch - 1] if self.best_epoch else {}
+        score = kept.get(self.plan.monitor, -math.inf if self.plan.larger_is_better else math.inf)
         return TrainResult(self.best_epoch, score, stopped, self.seconds, tuple(self.events))
 
     def _start(self) -> None:
