@@ -82,7 +82,8 @@ def finish(
         factor = temperature(net, loss)
         network.divide_scores(factor)
         net /= factor
-        notes.append(f"Scores are divided by {factor:.3g}, for the least log loss of items that a network did not see.")
+        how = "which gives the least log loss on items that a network did not see"
+        notes.append(f"The network's scores are divided by a temperature of {factor:.3g}, {how}.")
     if not ridge or valid_set.folds is None:
         return " ".join(notes), []
     apart = np.flatnonzero(valid_set.folds < 0)
@@ -92,7 +93,7 @@ def finish(
     if quarters:
         network.attach(folded.branch(quarters))
     share = quarters / GRID
-    notes.append(f"The answer is {1 - share:.0%} of the network's and {share:.0%} of a ridge's on random convolutions.")
+    notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     parts = []
     for name, scores in (("network", net), ("ridge on random convolutions", folded.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
