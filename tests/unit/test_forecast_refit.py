@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rekur import Forecaster
 from rekur.cli.app import main
+from rekur.errors import BundleError, InputError
 from rekur.features.covariates import Scaler
 from rekur.runtime import load
+from rekur.tasks.base.item_stages import ItemStages
 
-TINY = {"horizon": 4, "epochs": 1, "hidden_size": 4, "lookback": 8, "verbose": False}
+TINY: dict[str, Any] = {"horizon": 4, "epochs": 1, "hidden_size": 4, "lookback": 8, "verbose": False}
 
 
 def _series(seed: int, steps: int = 48) -> np.ndarray:
@@ -60,6 +63,29 @@ def test_a_rival_that_is_not_fitted_again_is_not_kept(tmp_path: Path) -> None:
     kept = load(tmp_path / "model").rival()
     assert (kept is None) == (name not in {*model.features_.plain.names, "combination of plain forecasts"})
     assert kept is None or kept.name == name
+
+
+def test_a_saved_rival_of_another_name_is_refused(tmp_path: Path) -> None:
+    Forecaster(**TINY).fit([_series(0)]).save(tmp_path / "model")
+    path = tmp_path / "model" / "rival.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "ridge of moons"}))
+    with pytest.raises(BundleError, match="rival"):
+        load(tmp_path / "model").rival()
+
+
+@pytest.mark.parametrize("error", [InputError("items: got none; expected some."), MemoryError()])
+def test_a_model_that_cannot_be_prepared_again_stays_as_it_was_chosen(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ItemStages, "prepare_again", refuse)
+    options: dict[str, Any] = {**TINY, "verbose": True}
+    model = Forecaster(**options).fit([_series(0)])
+    assert "stays as it was chosen" in capsys.readouterr().err
+    assert model.result_.trained_again == 0
+    assert np.isfinite(model.evaluate([_series(1)])["mae"])
 
 
 def test_a_column_of_very_large_numbers_has_a_scale() -> None:

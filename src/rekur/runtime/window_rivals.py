@@ -90,5 +90,11 @@ class PlainRival(Rival):
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any], arrays: Mapping[str, Array], target: Target) -> Self:
-        """Return the rival that :meth:`to_saved` described."""
+        """Return the rival that :meth:`to_saved` described.
+
+        Raises:
+            KeyError: the features have no plain forecast of this name.
+        """
+        if saved["name"] not in rival_names(cast(WindowFeatures, target.features).plain):
+            raise KeyError(saved["name"])
         return cls(saved["name"], cast(DistributionTarget, target))

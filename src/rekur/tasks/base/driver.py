@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rekur.data.sketch import Sketch
-from rekur.errors import InputError
+from rekur.errors import InputError, RekurError
 from rekur.runtime.rival import Rival
 from rekur.tasks.base.early import announce
 from rekur.tasks.base.options import TRAIN_OPTIONS
@@ -218,10 +218,15 @@ def _length_of(task: Any, plan: Any, options: TrainOptions) -> _Length:
 def _train_again(task: Any, stages: Stages, examples: Any, valid: Any, length: _Length, course: Course) -> None:
     """Train a new network as long as the chosen one, on all examples, and put it into the place of that.
 
-    Where it is interrupted or diverges, the chosen one stays.
+    Where it cannot be prepared, is interrupted or diverges, the chosen one stays.
     """
     reporter, chosen = course.reporter, {name: vars(task)[name] for name in ("features_", "target_", "model_")}
-    prepared = stages.prepare_again(examples, valid)
+    try:
+        prepared = stages.prepare_again(examples, valid)
+    except (RekurError, MemoryError) as error:
+        why = str(error) or "memory ran out"
+        reporter.say(f"warning: the model cannot be trained again, and stays as it was chosen: {why}")
+        return
     task.features_, task.target_ = prepared.features, prepared.target
     task.model_ = network = stages.make_network(prepared, None)
     plan, _ = stages.make_plan(network, prepared)
