@@ -175,8 +175,8 @@ class _Run(RunState):
         elif self.average.decay:
             self.plain.load_state_dict(self.average.weights)
         self.plain.to("cpu").eval()
-        kept = self.rows[self.best_epoch - 1] if self.best_epoch else {}
-        score = kept.get(self.plan.monitor, -math.inf if self.plan.larger_is_better else math.inf)
+        row = self.rows[self.best_epoch - 1] if self.best_epoch else {}
+        score = row.get(self.plan.monitor, -math.inf if self.plan.larger_is_better else math.inf)
         return TrainResult(self.best_epoch, score, stopped, self.seconds, tuple(self.events))
 
     def _start(self) -> None:
