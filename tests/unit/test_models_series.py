@@ -19,7 +19,16 @@ from rekur.models import Batch, SeriesNetwork, SeriesSpec, build_series
 from rekur.models.augment import augmented, mixing
 from rekur.models.heads import LabelHead
 from rekur.models.series_network import joined
-from rekur.nn.windows import StepNorm, WindowConv, cleared, mask_of, sampled, sampled_lengths, standardized
+from rekur.nn.windows import (
+    StepNorm,
+    WindowConv,
+    cleared,
+    mask_of,
+    sampled,
+    sampled_lengths,
+    side_by_side,
+    standardized,
+)
 from rekur.program import Engine, Program
 
 LENGTHS = torch.tensor([9, 4, 1])
@@ -58,6 +67,23 @@ def test_a_convolution_around_a_step_is_what_a_loop_says(ahead: int) -> None:
         )
         torch.testing.assert_close(y[0, :, t], total)
     assert torch.autograd.gradcheck(conv, (x,))
+
+
+@pytest.mark.parametrize("channels", [2, 9])
+def test_convolutions_side_by_side_are_those_by_themselves(channels: int) -> None:
+    convs = [WindowConv(channels, 2, width, ahead=ahead).double() for width, ahead in ((3, 1), (5, 0), (4, 3))]
+    x = padded(channels)
+    torch.testing.assert_close(side_by_side(convs, x), torch.cat([conv(x) for conv in convs], dim=1))
+    assert torch.autograd.gradcheck(lambda values: side_by_side(convs, values), (x,))
+
+
+def test_a_norm_of_one_real_step_gives_its_bias() -> None:
+    norm, x = StepNorm(2).double(), padded()
+    mask = torch.zeros(3, 1, 9, dtype=torch.bool)
+    mask[0, 0, 4] = True
+    torch.testing.assert_close(norm(x, mask)[0, :, 4], norm.bias)
+    torch.testing.assert_close(norm.mean, 0.1 * x[0, :, 4])
+    assert norm(x, torch.zeros_like(mask)).isfinite().all()
 
 
 def test_norms_take_the_moments_of_real_steps_and_have_exact_gradients() -> None:

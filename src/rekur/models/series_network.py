@@ -6,7 +6,8 @@ Axes: B batch, D numbers of a step, C channels, T time, K scores, M members.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, cast
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +20,18 @@ from rekur.models.heads import Head
 from rekur.models.making import making
 from rekur.models.series_spec import SeriesSpec
 from rekur.models.share_branch import ShareBranch
+from rekur.models.side_by_side import Part, losses_of
 from rekur.nn import Recurrent, make_pool
-from rekur.nn.windows import StepNorm, WindowConv, cleared, mask_of, sampled, sampled_lengths, standardized
+from rekur.nn.windows import (
+    StepNorm,
+    WindowConv,
+    cleared,
+    mask_of,
+    sampled,
+    sampled_lengths,
+    side_by_side,
+    standardized,
+)
 
 #: the largest size of a scaled number, and the smallest deviation by which a series is divided
 LIMIT, EPSILON = 10.0, 1e-4
@@ -28,6 +39,18 @@ LIMIT, EPSILON = 10.0, 1e-4
 _BLOCK_WIDTH = 5
 #: numbers of a register of a batch that is evaluated at once
 _NUMBERS = 1 << 24
+
+
+class Masks(NamedTuple):
+    """Factors of values that are dropped at random, 0 or above 1; None where nothing is dropped.
+
+    Attributes:
+        of_steps: of what the GRU reads, (B, T, C).
+        of_joined: of what the scores are made of.
+    """
+
+    of_steps: Tensor | None
+    of_joined: Tensor | None
 
 
 class SeriesMember(nn.Module):
@@ -58,11 +81,26 @@ class SeriesMember(nn.Module):
         self.recurrent_pool = make_pool("mean+max+attention", self.recurrent.output_size)
         self.head = nn.Linear(self.pool.output_size + self.recurrent_pool.output_size, spec.output_size)
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def masks(self, rows: int, steps: int, like: Tensor) -> Masks:
+        """Return what :meth:`forward` multiplies to drop values, drawn at random; None where nothing is dropped.
+
+        Args:
+            rows: of the batch.
+            steps: T.
+            like: has the dtype and device.
+        """
+        if not (self.training and self.spec.dropout):
+            return Masks(None, None)
+        share = 1 - self.spec.dropout
+        shapes = (rows, -(-steps // self.spec.stride), self.spec.channels), (rows, self.head.in_features)
+        return Masks(*(like.new_empty(shape).bernoulli_(share).div_(share) for shape in shapes))
+
+    def forward(self, x: Tensor, lengths: Tensor, masks: Masks | None = None) -> Tensor:
         """Return the scores (B, K) of scaled series (B, C, T) of lengths (B,), which are 0 beyond their ends."""
         spec, mask = self.spec, mask_of(lengths, x)
-        x = torch.cat([conv(x) for conv in self.convs], dim=1)
-        x = sampled(functional.relu(self.norm(x, mask)), spec.stride, "max")
+        of_steps, of_joined = masks or self.masks(len(x), x.shape[2], x)
+        x = side_by_side([conv for conv in self.convs if isinstance(conv, WindowConv)], x)
+        x = functional.relu(sampled(self.norm(x, mask), spec.stride, "max"))
         lengths = sampled_lengths(lengths, spec.stride)
         mask = mask_of(lengths, x)
         x = cleared(x, mask)
@@ -70,10 +108,10 @@ class SeriesMember(nn.Module):
         y = self.block_norms[1](self.block[1](cleared(y, mask)), mask)
         x = cleared(functional.relu(x + y), mask).transpose(1, 2)
         pooled = self.pool(x, lengths)
-        read = functional.dropout(x, spec.dropout, self.training)
+        read = x if of_steps is None else x * of_steps
         hidden = self.recurrent_pool(self.recurrent(read, lengths=lengths).output, lengths)
-        joined = functional.dropout(torch.cat([pooled, hidden], dim=1), spec.dropout, self.training)
-        scores: Tensor = self.head(joined)
+        joined = torch.cat([pooled, hidden], dim=1)
+        scores: Tensor = self.head(joined if of_joined is None else joined * of_joined)
         return scores
 
 
@@ -136,17 +174,17 @@ class SeriesNetwork(ItemNetwork):
             return super().forward(batch)
         x, lengths = self.scaled(*cut(batch.steps, batch.lengths, self.spec.longest))
         outputs = x.new_zeros(len(x), self.spec.output_size)
-        losses = []
+        parts: list[Part] = []
         for rows, member in self._shares(batch.members, len(x), x.device):
-            part = Batch(
+            batch_of = Batch(
                 {"steps": augmented(x[rows], lengths[rows.cpu()], self.spec.augment)},
                 lengths[rows.cpu()],
                 batch.targets[rows],
                 None if batch.weights is None else batch.weights[rows],
             )
-            outputs[rows], loss = self._mixed(part, member)
-            losses.append(loss)
-        return outputs, torch.stack(losses).mean()
+            loss = self._mixed(batch_of, cast(SeriesMember, member), outputs, rows)
+            parts.append(Part(list(member.parameters()), loss))
+        return outputs, losses_of(parts).mean()
 
     @torch.no_grad()
     def divide_scores(self, factor: float) -> None:
@@ -173,22 +211,35 @@ class SeriesNetwork(ItemNetwork):
             parts.append(standardized(x, lengths, mask, EPSILON))
         return torch.cat(parts, dim=1).clamp(-LIMIT, LIMIT), lengths
 
-    def _mixed(self, part: Batch, member: nn.Module) -> tuple[Tensor, Tensor]:
-        """Return the outputs of a member for its part of a batch, maybe mixed, and their loss."""
+    def _mixed(self, part: Batch, member: SeriesMember, outputs: Tensor, rows: Tensor) -> Callable[[], Tensor]:
+        """Return the computation of a member's loss on its part of a batch, maybe mixed; random numbers are drawn now.
+
+        Args:
+            part: of the batch.
+            member: of the network.
+            outputs: of the batch, into which the computation writes those of the part.
+            rows: of the part in the batch.
+        """
         criterion, targets = cast(Head, self.criterion), cast(Tensor, part.targets)
         mix, lengths = mixing(len(part.lengths), self.spec.mixup), part.lengths
         x = cleared(part.steps, mask_of(lengths, part.steps))
         if mix is not None:
             share, order = mix
             x, lengths = share * x + (1 - share) * x[order], torch.maximum(lengths, lengths[order])
-        outputs = member(x, lengths)
-        with torch.autocast(x.device.type, enabled=False):  # losses are summed in full precision
-            wide = outputs.float()
-            loss = criterion.loss(wide, targets, lengths, part.weights)
-            if mix is not None:
+        masks = member.masks(len(x), x.shape[2], x)
+
+        def loss_of_member() -> Tensor:
+            scores = member(x, lengths, masks)
+            outputs.index_copy_(0, rows, scores.detach().to(outputs.dtype))
+            with torch.autocast(x.device.type, enabled=False):  # losses are summed in full precision
+                wide = scores.float()
+                loss = criterion.loss(wide, targets, lengths, part.weights)
+                if mix is None:
+                    return loss
                 weights = None if part.weights is None else part.weights[order]
-                loss = share * loss + (1 - share) * criterion.loss(wide, targets[order], lengths, weights)
-        return outputs.to(part.steps.dtype), loss
+                return share * loss + (1 - share) * criterion.loss(wide, targets[order], lengths, weights)
+
+        return loss_of_member
 
     def _run(self, x: Tensor, lengths: Tensor, of: Tensor | None) -> Tensor:
         """Return the scores (B, K): of each row's member, or the average of all."""

@@ -1,9 +1,14 @@
 """Layers over windows of steps: convolutions around a step, batch normalization of steps, one step for every few.
 
-Axes: B batch, C input channels, O output channels, T time, K steps of a window. Channels come before time here.
+Channels come before time here, but in memory what the layers return has the channels of a step side by side, as
+convolutions and recurrent layers read them fastest.
+
+Axes: B batch, C input channels, O output channels, T time, K steps of a window.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +16,9 @@ from torch.nn import functional
 
 from rekur import _check
 from rekur.nn.lengths import real_steps
+
+#: channels up to which convolutions side by side are computed as one
+_FEW_CHANNELS = 8
 
 
 def mask_of(lengths: Tensor, x: Tensor) -> Tensor | None:
@@ -23,6 +31,11 @@ def mask_of(lengths: Tensor, x: Tensor) -> Tensor | None:
 def cleared(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return x (B, C, T) with zeros where the mask (B, 1, T) is False."""
     return x if mask is None else x.masked_fill(~mask, 0)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return x (B, C, T) as (B, C, 1, T), with the channels of a step side by side in memory."""
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
 class WindowConv(nn.Module):
@@ -51,7 +64,39 @@ class WindowConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs (B, O, T) of x (B, C, T), which is 0 beyond each row's length."""
-        return functional.conv1d(functional.pad(x, (self.kernel_size - 1 - self.ahead, self.ahead)), self.weight)
+        return _convolved(x, self.weight, self.kernel_size - 1 - self.ahead, self.ahead)
+
+
+def _convolved(x: Tensor, weight: Tensor, earlier: int, ahead: int) -> Tensor:
+    """Return outputs (B, O, T) of x (B, C, T); each reads ``earlier`` steps before its own and ``ahead`` behind it."""
+    wide, filters = _wide(x), _wide(weight)
+    if earlier == ahead:
+        return functional.conv2d(wide, filters, padding=(0, ahead)).squeeze(2)
+    return functional.conv2d(functional.pad(wide, (earlier, ahead)), filters).squeeze(2)
+
+
+def side_by_side(convs: Sequence[WindowConv], x: Tensor) -> Tensor:
+    """Return the outputs (B, O, T) of several convolutions of x (B, C, T), those of each behind those of the last.
+
+    Convolutions of few channels are computed as a single one of the widest window, which is faster.
+
+    Args:
+        convs: one or more.
+        x: 0 beyond each row's length.
+
+    Example:
+        >>> side_by_side([WindowConv(1, 2, 3, ahead=1), WindowConv(1, 3, 5, ahead=2)], torch.zeros(4, 1, 6)).shape
+        torch.Size([4, 5, 6])
+    """
+    if x.shape[1] > _FEW_CHANNELS:
+        return torch.cat([conv(x).unsqueeze(2) for conv in convs], dim=1).squeeze(2)
+    earlier = [conv.kernel_size - 1 - conv.ahead for conv in convs]
+    most, ahead = max(earlier), max(conv.ahead for conv in convs)
+    weights = [
+        functional.pad(conv.weight, (most - steps, ahead - conv.ahead))
+        for conv, steps in zip(convs, earlier, strict=True)
+    ]
+    return _convolved(x, torch.cat(weights), most, ahead)
 
 
 class StepNorm(nn.Module):
@@ -89,23 +134,34 @@ class StepNorm(nn.Module):
         """Return x (B, C, T) normalized; ``mask`` (B, 1, T) is True at real steps, None if all are."""
         if not self.training:
             return self._scaled(x, self.mean, self.variance)
-        if mask is None and x.shape[0] * x.shape[2] > 1:
-            running = (self.mean, self.variance)
-            return functional.batch_norm(x, *running, self.gain, self.bias, True, self.momentum, self.epsilon)
-        real = x.new_ones(len(x), 1, x.shape[2]) if mask is None else mask.to(x.dtype)
-        count = real.sum().clamp(min=1)
-        mean = (x * real).sum(dim=(0, 2)) / count
-        variance = ((x - mean[:, None]).square() * real).sum(dim=(0, 2)) / count
-        with torch.no_grad():
-            self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
-            unbiased = variance * count / (count - 1).clamp(min=1)
-            self.variance.lerp_(unbiased.to(self.variance.dtype), self.momentum)
-        return self._scaled(x, mean, variance)
+        rows = None if mask is None else torch.nonzero(mask.flatten())[:, 0]
+        if (x.shape[0] * x.shape[2] if rows is None else len(rows)) < 2:
+            return self._of_one(x, mask)
+        if rows is None:
+            return self._normalized(_wide(x)).squeeze(2)
+        flat = x.transpose(1, 2).flatten(0, 1)
+        normalized = self._normalized(flat.index_select(0, rows))
+        padded = normalized.new_zeros(flat.shape).index_copy_(0, rows, normalized)
+        return padded.view(len(x), x.shape[2], x.shape[1]).transpose(1, 2)
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Return factor and summand (C,) of each channel after training."""
         factor = self.gain / (self.variance + self.epsilon).sqrt()
         return factor, self.bias - self.mean * factor
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        """Return x (N, C, …) normalized by its own moments, which enter the running averages."""
+        running = self.mean, self.variance
+        return functional.batch_norm(x, *running, self.gain, self.bias, True, self.momentum, self.epsilon)
+
+    def _of_one(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return x (B, C, T) normalized by one real step, or none."""
+        real = x if mask is None else cleared(x, mask)
+        mean = real.sum(dim=(0, 2))
+        with torch.no_grad():
+            self.mean.lerp_(mean.to(self.mean.dtype), self.momentum)
+            self.variance.mul_(1 - self.momentum)
+        return self._scaled(x, mean, torch.zeros_like(mean))
 
     def _scaled(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         factor = self.gain / (variance + self.epsilon).sqrt()
@@ -130,7 +186,8 @@ def sampled(x: Tensor, steps: int, function: str) -> Tensor:
     if steps == 1:
         return x
     if function == "max":
-        return functional.max_pool1d(functional.pad(x, (steps - 1, 0), value=float("-inf")), steps)
+        padded = functional.pad(_wide(x), (steps - 1, 0), value=float("-inf"))
+        return functional.max_pool2d(padded, (1, steps)).squeeze(2)
     total = functional.avg_pool1d(functional.pad(x, (steps - 1, 0)), steps)
     return torch.cat([total[..., :1] * steps, total[..., 1:]], dim=2)
 
