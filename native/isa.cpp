@@ -76,7 +76,8 @@ static bool runs_here() {
 
 extern const InstructionSet instruction_set;
 const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
-                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_cell},
+                                         {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_ridge,
+                                          run_cell},
                                          {run_log_softmax, run_cross_entropy, run_cross_entropy_gradient, run_attend}};
 
 }  // namespace REKUR_ISA

@@ -26,7 +26,7 @@ public:
             head_.push_back(give);
         }
         for (nb::handle one : head) head_.push_back(make(nb::cast<nb::dict>(one), false));
-        if (head_.empty()) throw std::invalid_argument("pool: got none; expected one or more.");
+        if (body_.empty()) throw std::invalid_argument("ops: got none; expected one or more.");
     }
 
     Live(const Live&) = delete;
@@ -82,9 +82,9 @@ public:
         return true;
     }
 
-    // Writes the output as if the sequence ended here.
+    // Writes the output as if the sequence ended here; without a pool that of the last step.
     void read(nb::handle output) {
-        const LiveOp& last = head_.back();
+        const LiveOp& last = head_.empty() ? body_.back() : head_.back();
         float* to = const_cast<float*>(row_data(numpy_, output.ptr(), last.size));
         if (!to) throw std::invalid_argument("output: expected a float32 array of the output's size.");
         for (LiveOp& op : head_) op.run(op);
@@ -122,6 +122,9 @@ private:
         op.vocabulary = columns_.at(static_cast<size_t>(column));
         if (kind == "embed" && given.has("vocabulary")) op.vocabulary = given.whole("vocabulary");
         if (op.vocabulary <= unknown && given.has("vocabulary")) throw std::invalid_argument("vocabulary: expected 2 ids.");
+        for (const char* name : {"first", "candidates", "below"}) {
+            if (given.has(name)) op.number = given.whole(name);
+        }
         op.epsilon = given.has("epsilon") ? nb::cast<float>(values["epsilon"]) : 0.0f;
         const int64_t hidden = given.has("hidden") ? given.whole("hidden") : 0;
         const int64_t rows = hidden ? hidden : op.size;
@@ -185,7 +188,21 @@ private:
             whole = whole && op.stepper && op.stepper->input_size() == op.widths[0] &&
                     op.stepper->output_size() == op.size && op.stepper->ready();
         }
-        const bool same = pool || kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "layer_norm" ||
+        const auto width = [&](size_t part) { return part < op.widths.size() ? op.widths[part] : 0; };
+        whole = whole && (kind != "slice" || (op.number >= 0 && op.number + op.size <= op.widths[0]));
+        if (kind == "mix") {
+            const int64_t all = op.number * op.size;
+            whole = whole && op.number > 0 && width(0) == all && width(2) == all && width(1) > 0 && all % width(1) == 0 &&
+                    width(1) % op.number == 0;
+        }
+        if (kind == "quantiles") {
+            const int64_t points = op.widths[0], steps = points > 0 ? width(2) / points : 0;
+            whole = whole && points > 0 && width(1) == points && width(2) == steps * points && op.number >= 0 &&
+                    op.number <= steps && op.size == points * (steps + 1);
+        }
+        whole = whole && (kind != "average" || std::all_of(op.widths.begin(), op.widths.end(),
+                                                           [&](int64_t each) { return each == op.size; }));
+        const bool same = pool || kind == "asinh" || kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "layer_norm" ||
                           kind == "softmax" || kind == "log_softmax";
         whole = whole && (!same || op.widths[0] == op.size) && (kind != "padding" || op.widths[0] + 1 == op.size);
         if (kind == "concat" || kind == "clusters") {

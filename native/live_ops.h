@@ -40,6 +40,7 @@ struct LiveOp {
     std::vector<RunsOf> runs;  // of tokens, one for each length
     int64_t *before = nullptr, *memory = nullptr;
     int64_t keep = 0, slots = 0, vocabulary = 0;  // of a vocabulary, ids beyond are read as unknown
+    int64_t number = 0;  // slice: the first; mix: candidates of a point; quantiles: those below the median
 };
 
 float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
@@ -103,6 +104,10 @@ void tanh_all(LiveOp& op) {
 
 void sigmoid_all(LiveOp& op) {
     for (int64_t i = 0; i < op.size; ++i) op.out[i] = sigmoid(op.reads[0][i]);
+}
+
+void asinh_all(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) op.out[i] = std::asinh(op.reads[0][i]);
 }
 
 void layer_norm(LiveOp& op) {
@@ -216,6 +221,52 @@ void padding(LiveOp& op) {
     std::memcpy(op.out + 1, op.reads[0], static_cast<size_t>(op.size - 1) * sizeof(float));
 }
 
+void average(LiveOp& op) {
+    for (int64_t i = 0; i < op.size; ++i) {
+        float sum = op.reads[0][i];
+        for (size_t part = 1; part < op.reads.size(); ++part) sum += op.reads[part][i];
+        op.out[i] = sum / static_cast<float>(op.reads.size());
+    }
+}
+
+void slice(LiveOp& op) { std::memcpy(op.out, op.reads[0] + op.number, static_cast<size_t>(op.size) * sizeof(float)); }
+
+// Of each point the mean of its candidates, by the softmax of a gate and of prior weights, which are repeated.
+void mix(LiveOp& op) {
+    const int64_t count = op.number;
+    for (int64_t point = 0; point < op.size; ++point) {
+        const float* gate = op.reads[0] + point * count;
+        const float* prior = op.reads[1] + point * count % op.widths[1];
+        const float* from = op.reads[2] + point * count;
+        float top = gate[0] + prior[0], sum = 0.0f, mixed = 0.0f;
+        for (int64_t k = 1; k < count; ++k) top = std::max(top, gate[k] + prior[k]);
+        for (int64_t k = 0; k < count; ++k) {
+            const float share = std::exp(gate[k] + prior[k] - top);
+            sum += share;
+            mixed += share * from[k];
+        }
+        op.out[point] = mixed / sum;
+    }
+}
+
+// Of each point its median, and on both sides sums of softplus increments times its error.
+void quantiles(LiveOp& op) {
+    const int64_t points = op.widths[0], steps = op.widths[2] / points;
+    for (int64_t point = 0; point < points; ++point) {
+        const float median = op.reads[0][point], error = op.reads[1][point];
+        const float* x = op.reads[2] + point * steps;
+        float* to = op.out + point * (steps + 1);
+        const auto step = [&](int64_t i) {
+            return (std::max(x[i], 0.0f) + std::log1p(std::exp(-std::fabs(x[i])))) * error;
+        };
+        to[op.number] = median;
+        float sum = 0.0f;
+        for (int64_t i = op.number - 1; i >= 0; --i) to[i] = median - (sum += step(i));
+        sum = 0.0f;
+        for (int64_t i = op.number; i < steps; ++i) to[i + 1] = median + (sum += step(i));
+    }
+}
+
 struct Named {
     const char* name;
     void (*run)(LiveOp&);
@@ -225,7 +276,8 @@ constexpr Named body_ops[] = {{"embed", embed},     {"ngrams", ngrams},       {"
                               {"relu", relu},       {"tanh", tanh_all},       {"sigmoid", sigmoid_all},     {"add", add},
                               {"concat", concat},   {"layer_norm", layer_norm}, {"conv", conv},             {"recur", recur},
                               {"cell", cell},       {"softmax", softmax},     {"log_softmax", log_softmax}, {"clusters", clusters},
-                              {"padding", padding}};
+                              {"padding", padding}, {"asinh", asinh_all},     {"average", average},         {"slice", slice},
+                              {"mix", mix},         {"quantiles", quantiles}};
 constexpr Named pool_ops[] = {
     {"last", take_last}, {"mean", take_mean}, {"max", take_max}, {"attention", take_attention}};
 

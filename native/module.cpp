@@ -56,6 +56,7 @@ void bind_variants(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_rows(nb::module_& m);
 void bind_recall(nb::module_& m);
+void bind_windows(nb::module_& m);
 
 }  // namespace rekur
 
@@ -77,4 +78,5 @@ NB_MODULE(_native, m) {
     rekur::bind_linear(m);
     rekur::bind_recall(m);
     rekur::bind_rows(m);
+    rekur::bind_windows(m);
 }

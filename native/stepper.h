@@ -54,6 +54,8 @@ struct StepKernels {
     void (*run)(const StepWork&);
     // y (rows) = weight (rows, depth) · x (depth) + bias (rows), or without a bias where that is null
     void (*affine)(const float* weight, const float* bias, const float* x, float* y, int64_t rows, int64_t depth);
+    // y (columns) = x (rows) · weight (rows, columns)
+    void (*ridge)(const double* x, const float* weight, double* y, int64_t rows, int64_t columns);
     // one step of one stream of any cell: out (output)
     void (*cell)(const CellStep&, const float* x, float* out);
 };

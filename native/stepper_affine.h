@@ -62,5 +62,19 @@ static void run_affine(const float* weight, const float* bias, const float* x, f
     for (; row < rows; ++row) affine_rows<1>(weight + row * depth, bias ? bias + row : bias, x, y + row, depth);
 }
 
+// y (columns) = x (rows) · weight (rows, columns), in double precision.
+static void run_ridge(const double* x, const float* weight, double* __restrict y, int64_t rows, int64_t columns) {
+    for (int64_t i = 0; i < columns; ++i) y[i] = 0.0;
+    int64_t row = 0;
+    for (; row + 4 <= rows; row += 4) {
+        const float *a = weight + row * columns, *b = a + columns, *c = b + columns, *d = c + columns;
+        const double p = x[row], q = x[row + 1], r = x[row + 2], s = x[row + 3];
+        for (int64_t i = 0; i < columns; ++i) y[i] += (p * a[i] + q * b[i]) + (r * c[i] + s * d[i]);
+    }
+    for (; row < rows; ++row) {
+        for (int64_t i = 0; i < columns; ++i) y[i] += x[row] * weight[row * columns + i];
+    }
+}
+
 }  // namespace REKUR_ISA
 }  // namespace rekur

@@ -239,6 +239,18 @@ class StampForm:
             time += f".{fraction:09d}"[: self.digits + 1]
         return f"{date}{self.separator}{time}{self._shown_offset(offset)}"
 
+    def texts(self, stamps: Stamps) -> list[str]:
+        """Return stamps as they are written, many at a time."""
+        unit = {"day": "D", "hour": "h", "minute": "m", "second": "s"}.get(self.resolution)
+        if unit is None or self.digits or self.compact or self.zone or self.separator != "T":
+            return [self.text(stamp) for stamp in stamps.tolist()]
+        times = (self.local(stamps) // _UNITS[self.resolution]).astype(f"M8[{unit}]")
+        written: list[str] = np.datetime_as_string(times).tolist()
+        if self.clock == "local" or unit == "D":
+            return written
+        offsets = [self._shown_offset(self.offset(stamp)) for stamp in stamps.tolist()]
+        return [text + offset for text, offset in zip(written, offsets, strict=True)]
+
     def stamp(self, text: str) -> tuple[int, int]:
         """Return a stamp from its text, and its seconds east of UTC; 0 for a local clock.
 

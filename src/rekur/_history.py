@@ -100,6 +100,12 @@ class History:
         stamp = int(self.step.add(self.start, step))
         return written_number(stamp, self.step.digits) if self.form is None else self.form.text(stamp)
 
+    def stamp_texts(self, first: int, count: int) -> list[str]:
+        """Return the texts of ``count`` steps from step ``first`` on, each as :meth:`stamp` has it."""
+        if self.step.unit == "row" or self.form is None:
+            return [self.stamp(step) for step in range(first, first + count)]
+        return self.form.texts(self.stamps(first, count))
+
     def local(self, first: int, count: int) -> Stamps | None:
         """Return the same stamps by the clock on the wall, in nanoseconds since 1970; None without dates."""
         return None if self.form is None else self.form.local(self.stamps(first, count))

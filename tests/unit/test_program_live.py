@@ -214,6 +214,13 @@ LAST = {"op": "last", "reads": [1], "writes": 2, "state": np.zeros(2, np.float32
         {"op": "recall", "orders": [2], "slots": 8, "before": np.zeros(2, np.int64), "memory": np.zeros(7, np.int64)},
         {"op": "padding"},
         {"op": "clusters"},
+        {"op": "slice", "first": 2},
+        {"op": "slice", "first": -1},
+        {"op": "mix", "candidates": 3},
+        {"op": "mix", "candidates": 0},
+        {"op": "quantiles", "below": 1},
+        {"op": "average"},
+        {"op": "asinh"},
     ],
 )
 def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
@@ -222,8 +229,8 @@ def test_the_kernels_refuse_ops_that_do_not_fit(change: dict[str, Any]) -> None:
     changed = {name: value for name, value in {**GOOD, **change}.items() if value is not None}
     with pytest.raises((ValueError, IndexError)):
         kernels.Live([3, 2, 2], 0, [changed], [LAST], [])
-    with pytest.raises(ValueError, match="pool"):
-        kernels.Live([3, 2, 2], 0, [GOOD], [], [])
+    with pytest.raises(ValueError, match="got none"):
+        kernels.Live([3, 2, 2], 0, [], [], [])
 
 
 def test_weights_are_packed_once_for_all_sequences(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ import rekur
 from rekur import _kernels
 from rekur.errors import InputError
 from rekur.lower import lower
-from rekur.models import Encoder, EncoderSpec
-from rekur.program import Engine, Input, Live, Op, Part, Program, State
+from rekur.models import Encoder, EncoderSpec, ForecasterSpec, build_forecaster
+from rekur.program import Engine, ForecastEngine, Input, Live, Op, Part, Program, State
 from rekur.program.live_native import NativeLive
 from rekur.program.stepwise import LiveSteps, stepwise
 
@@ -60,6 +60,46 @@ def test_the_usual_model_of_a_task_runs_live_on_the_kernels(task: str) -> None:
     assert engine.program.causal
     live = engine.live()
     assert isinstance(live.runner if isinstance(live, LiveSteps) else live, NativeLive)
+
+
+def forecaster(**options: Any) -> ForecastEngine:
+    """Return the engine of a network that forecasts, with weights of which none is 0."""
+    how: dict[str, Any] = {
+        "input_size": 5,
+        "hidden_size": 8,
+        "horizon": 6,
+        "segment": 3,
+        "candidates": 2,
+        "ahead_size": 4,
+    }
+    network = build_forecaster(ForecasterSpec(**how | options), seed=0)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
+    return ForecastEngine(*lower(network, "forecast"))
+
+
+@pytest.mark.skipif(not hasattr(_kernels.kernels, "Windows"), reason="the kernels lack the ops of forecasts")
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"cell": cell} for cell in ("gru", "lstm", "rnn", "mingru", "slstm")),
+        {"cell": "gru", "num_layers": 2, "residual": True, "norm": True},
+        {"cell": "lstm", "members": 3},
+        {"cell": "lstm", "segment": 6, "ahead_size": 0, "channels": 2},
+    ],
+    ids=str,
+)
+def test_a_forecaster_runs_live_on_the_kernels(options: dict[str, Any]) -> None:
+    engine = forecaster(**options)
+    live, spec = engine.live(), engine.program.parts["ahead"].inputs["input"]
+    assert live is not None
+    for count in (7, 0, 3):
+        steps, ahead = (
+            RANDOM.normal(size=size).astype(np.float32)
+            for size in ((count, 5), (6 // options.get("segment", 3), spec.size))
+        )
+        np.testing.assert_allclose(live.run(steps, ahead), engine.run([steps], [ahead])[0], rtol=1e-5, atol=1e-6)
 
 
 def test_an_output_before_the_last_op_is_the_one_that_is_read() -> None:

@@ -160,6 +160,11 @@ class Stepper:
         return int(self._arena.shape[0])
 
     @property
+    def arena(self) -> Array:
+        """The states of all streams, (slots, width), which steps change; of steppers with the same layers alike."""
+        return self._arena
+
+    @property
     def compiled(self) -> Engine:
         """The compiled stepper itself, for other kernels."""
         return self._engine

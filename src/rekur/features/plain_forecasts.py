@@ -164,6 +164,11 @@ class PlainForecasts:
         covered = (ridge.name for ridge in self.covered)
         return (*(ridge.name for ridge in self.ridges), *naives, "mean of ridges", *covered)
 
+    @property
+    def last_of_all(self) -> int:
+        """The number of the last ridge of all series together, which with the first one gives their mean."""
+        return [number for number, ridge in enumerate(self.ridges) if len(ridge.weights) == 1][-1]
+
     def candidates(self, windows: Floats, scales: Floats, groups: Ints | None = None) -> Floats:
         """Return the candidates of windows, (N, K, H), but those that read more than the values.
 
@@ -174,8 +179,7 @@ class PlainForecasts:
         """
         forecasts = [ridge.forecast(windows, scales, self.season, groups) for ridge in self.ridges]
         naives = [seasonal_naive(windows, period, self.horizon) for period in self.periods or (1,)]
-        last = [number for number, ridge in enumerate(self.ridges) if len(ridge.weights) == 1][-1]
-        stacked = np.stack([*forecasts, *naives, (forecasts[0] + forecasts[last]) / 2], axis=1)
+        stacked = np.stack([*forecasts, *naives, (forecasts[0] + forecasts[self.last_of_all]) / 2], axis=1)
         return np.maximum(stacked, 0.0) if self.non_negative else stacked
 
     def backtest(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:

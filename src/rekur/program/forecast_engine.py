@@ -16,9 +16,11 @@ from rekur import _check
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
 from rekur.program.input_checks import blocks_of, check_steps
+from rekur.program.live_native import NativeLive, runs_native
 from rekur.program.op_list import OpList, initial_state, make_stage
 from rekur.program.packed import Packed
 from rekur.program.parts import AHEAD, ENCODE, INPUT
+from rekur.program.plain import Packs
 from rekur.program.program import Program
 from rekur.program.quantised import dequantise
 
@@ -54,10 +56,11 @@ class ForecastEngine:
             raise InputError(describe("parts of the program", got, expected, "Run it with an Engine."))
         self.program = program
         self.threads = min(_check.whole("threads", threads, low=1), _check.MOST_THREADS)
-        _, arrays = dequantise(program, weights)
+        _, self._weights = dequantise(program, weights)
         make = partial(make_stage, threads=self.threads)
-        self._encode, self._ahead = (OpList(program, arrays, make, part) for part in (ENCODE, AHEAD))
-        self._begin = initial_state(program, arrays)
+        self._encode, self._ahead = (OpList(program, self._weights, make, part) for part in (ENCODE, AHEAD))
+        self._begin = initial_state(program, self._weights)
+        self._packs: dict[str, Packs] = {ENCODE: {}, AHEAD: {}}
 
     def run(self, steps: Sequence[Any], ahead: Sequence[Any]) -> Array:
         """Return the outputs of windows, (N, A · O): those of the segments one after the other.
@@ -82,6 +85,10 @@ class ForecastEngine:
             for name, array in left.items():
                 state[name][order] = array
         return self._outputs(rows, state)
+
+    def live(self) -> LiveForecasts | None:
+        """Return the fastest runner of one window at a time; None where the kernels are missing, or lack an op."""
+        return LiveForecasts(self.program, self._weights, self._packs) if runs_native(self.program) else None
 
     def initial_state(self) -> list[Array]:
         """Return the state before the first step of a past, in the program's order."""
@@ -125,3 +132,39 @@ class ForecastEngine:
 
     def _stacked(self, state: Sequence[Array]) -> dict[str, Array]:
         return {name: array[None] for name, array in zip(self._begin, state, strict=True)}
+
+
+class LiveForecasts:
+    """One window after another on the compiled kernels, in memory that is used again; it belongs to one thread at a
+    time.
+
+    Args:
+        program: a program that forecasts, whose ops the kernels have.
+        weights: name -> array, of the program in float32.
+        packs: the shared packed weights of each part; missing ones are added.
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Mapping[str, Packs]) -> None:
+        self._encode, self._ahead = (NativeLive(program, weights, packs[part], part) for part in (ENCODE, AHEAD))
+        self._size = program.output_size
+        past, future = self._encode.buffers(), self._ahead.buffers()
+        self._begin = [(array, array.copy()) for array in past.values()]
+        self._left = [(array, past[name] if name in past else array.copy()) for name, array in future.items()]
+
+    def run(self, steps: Array, ahead: Array) -> Array:
+        """Return the output (A · O) of a window, as :meth:`ForecastEngine.run` gives it but for rounding.
+
+        Args:
+            steps: the past, float32 (S, D).
+            ahead: the horizon, float32 (A, E).
+        """
+        for array, begin in self._begin:
+            array[...] = begin
+        self._encode.advance(steps)
+        outputs = np.empty((len(ahead), self._size), np.float32)
+        for row, output in zip(ahead, outputs, strict=True):
+            for array, left in self._left:
+                array[...] = left
+            self._ahead.step(row)
+            self._ahead.read_into(output)
+        return outputs.reshape(-1)

@@ -18,13 +18,15 @@ from rekur.program.cells import Cell, cell_from
 from rekur.program.cells_numpy import log_decay
 from rekur.program.op_list import initial_state
 from rekur.program.ops import Op, op_arrays
-from rekur.program.parts import INPUT, is_pool
+from rekur.program.parts import INPUT, MAIN, is_pool
 from rekur.program.plain import Packs, stepper_of
 from rekur.program.program import Program
 
 _HEADS = ("embed", "affine", "layer_norm", "add", "concat", "softmax", "log_softmax", "clusters", "padding")
 _KNOWN = frozenset((*_HEADS, "ngrams", "recall", "last", "mean", "max", "attention", "conv", "activation", "recur"))
 _KNOWN_FUNCTIONS = ("relu", "tanh", "sigmoid")
+#: ops and functions of kernels that have the windows of series
+_OF_FORECASTS, _FUNCTIONS_OF_FORECASTS = ("slice", "mix", "quantiles", "average"), ("asinh",)
 #: kinds of input of kernels that do not say which they have
 _FIRST_INPUTS = ("tokens", "rows")
 #: role of a pool's state -> its name in the kernels
@@ -35,13 +37,16 @@ def runs_native(program: Program) -> bool:
     """Return whether the kernels are installed and have every op of a program.
 
     Args:
-        program: a causal program.
+        program: a causal program, or one that forecasts.
     """
     if _kernels.kernels is None or program.input.kind not in getattr(_kernels.kernels.Live, "INPUTS", _FIRST_INPUTS):
         return False
-    ops = program.main.ops
+    kinds, known_functions = _KNOWN, {*_KNOWN_FUNCTIONS}
+    if hasattr(_kernels.kernels, "Windows"):
+        kinds, known_functions = kinds | {*_OF_FORECASTS}, known_functions | {*_FUNCTIONS_OF_FORECASTS}
+    ops = [op for part in program.parts.values() for op in part.ops]
     functions = {op.options["function"] for op in ops if op.kind == "activation"}
-    has_all = all(op.kind in _KNOWN for op in ops) and functions <= set(_KNOWN_FUNCTIONS)
+    has_all = all(op.kind in kinds for op in ops) and functions <= known_functions
     return ops[-1].writes == program.output and has_all
 
 
@@ -54,27 +59,28 @@ class NativeLive:
         program: the program.
         weights: name -> array, of the program in float32.
         packs: the shared packed weights; missing ones are added.
+        part: of the program; one without a pool is read at its last step.
     """
 
-    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs) -> None:
+    def __init__(self, program: Program, weights: Mapping[str, Array], packs: Packs, part: str = MAIN) -> None:
         self._begin, self._packs = initial_state(program, weights), packs
         self._state: dict[str, Array] = {}
         self._steppers: list[tuple[Stepper, list[str]]] = []
         self._places = {INPUT: 0}
-        source = program.input
+        source = program.parts[part].inputs[INPUT]
         self._sizes = sizes = [source.size if source.kind == "rows" else 0]
         self._vocabulary = source.size if source.kind == "tokens" else 0
         self._columns = source.columns
         steps, pools, rows = list[Any](), list[Any](), list[Any]()
-        for op in program.main.ops:
+        for op in program.parts[part].ops:
             fields = {**self._described(op, op_arrays(op, weights)), "writes": len(sizes)}
-            (pools if is_pool(op) else rows if program.reads_rows(op) else steps).append(fields)
+            (pools if is_pool(op) else rows if program.reads_rows(op, part) else steps).append(fields)
             self._places[op.writes] = len(sizes)
             sizes.append(op.size)
         columns = {"columns": list(self._columns)} if self._columns else {}
         native = _kernels.kernels.Live(sizes, self._vocabulary, steps, pools, rows, **columns)
         self._step, self._advance, self._read = native.step, native.advance, native.read
-        self._size = program.output_size
+        self._size = sizes[-1]
         self._none = np.zeros((0, self._size), np.float32)
         self.set_state(self._begin)
 
@@ -107,6 +113,14 @@ class NativeLive:
         output = np.empty(self._size, np.float32)
         self._read(output)
         return output
+
+    def read_into(self, output: Array) -> None:
+        """Write the output (K,) into an array of float32."""
+        self._read(output)
+
+    def buffers(self) -> dict[str, Array]:
+        """Return the arrays that hold the state, which steps change; the parts of a program have them alike."""
+        return self._state | {" ".join(names): stepper.arena for stepper, names in self._steppers}
 
     def get_state(self) -> dict[str, Array]:
         """Return copies of the state by name, in the program's order."""
@@ -158,6 +172,8 @@ class NativeLive:
             fields |= {role: np.ascontiguousarray(array) for role, array in weights.items()}
         if op.kind == "attention":
             fields["hidden"] = len(weights["bias"])
+        if op.kind in _OF_FORECASTS:
+            fields |= op.options
         for role, name in op.state.items():
             fields[_STATE_ROLES.get(role, role)] = self._buffer(name)
         return fields

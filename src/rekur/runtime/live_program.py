@@ -177,12 +177,16 @@ class LiveWindows:
     """
 
     def __init__(self, engine: ForecastEngine, size: int) -> None:
-        self._run = engine.run
+        self._engine, self._live = engine, engine.live()
         self._none = np.zeros((0, size), np.float32)
 
     def advance(self, steps: Any) -> Array:
         """Return the output (1, K) of a window, the arrays ``steps`` and ``ahead`` by name; (0, K) of no steps."""
-        return self._run([steps["steps"]], [steps["ahead"]]) if isinstance(steps, Mapping) else self._none
+        if not isinstance(steps, Mapping):
+            return self._none
+        if self._live is None:
+            return self._engine.run([steps["steps"]], [steps["ahead"]])
+        return self._live.run(steps["steps"], steps["ahead"])[None]
 
     rest = advance
 

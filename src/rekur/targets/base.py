@@ -67,9 +67,12 @@ class LastRow(TargetStream):
     def push(self, outputs: Outputs, context: Any = None) -> tuple[Any, Any]:
         """Return the prediction of the last of these rows; None without rows."""
         self._context = join_contexts(self._context, context)
-        if not len(outputs):
-            return None, None
-        return self._target.decode(outputs[-1], self._context), self._context
+        return self.rest(outputs)
+
+    def rest(self, outputs: Outputs, context: Any = None) -> tuple[Any, Any]:
+        """Return what :meth:`push` would, without taking the rows."""
+        joined = join_contexts(self._context, context)
+        return (self._target.decode(outputs[-1], joined), joined) if len(outputs) else (None, None)
 
     def get_state(self) -> dict[str, Any]:
         """Return the context so far."""

@@ -80,6 +80,7 @@ class DistributionTarget(Target):
         self.non_negative, self.unit = bool(non_negative), float(unit)
         self.units = None if units is None else [float(each) for each in units]
         self.levels = tuple(float(level) for level in levels)
+        self._names = [f"{level:g}" for level in self.levels]
         self.offsets: Floats | None = None if offsets is None else np.asarray(offsets, np.float64)
         self.followed = tuple(dict.fromkeys((self.decides, "mae", "smape", "mase")))
 
@@ -176,9 +177,7 @@ class DistributionTarget(Target):
         presented: dict[str, Any] = {"channel": history.channels[window.channel]} if has_channels else {}
         presented["time"] = window.stamps(self.horizon)
         presented["forecast"] = prediction[self.median].tolist()
-        presented["quantiles"] = {
-            f"{level:g}": row.tolist() for level, row in zip(self.levels, prediction, strict=True)
-        }
+        presented["quantiles"] = dict(zip(self._names, prediction.tolist(), strict=True))
         return presented
 
     def table(self, presented: dict[str, Any]) -> list[dict[str, Any]]:
