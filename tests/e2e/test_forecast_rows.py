@@ -214,7 +214,15 @@ def test_last_rows_that_hold_future_covariates_must_be_as_many_as_the_horizon(cl
     assert cli(*fit(file, *columns, "--horizon", "3")).code == 0
     newer = tmp_path / "newer.csv"
     newer.write_text("t,y,promo\n40,22,1\n41,,0\n42,,1\n43,,0\n")
-    assert lines_of(cli("predict", tmp_path / "out", newer, "--json").out)[0]["time"] == ["41", "42", "43"]
+    (whole,) = lines_of(cli("predict", tmp_path / "out", newer, "--json").out)
+    assert whole["time"] == ["41", "42", "43"]
+    events = b'{"value": 22, "time": 40, "promo": [1, 0, 1, 0]}\n{"value": 23, "promo": [0]}\n'
+    live = cli("stream", tmp_path / "out", "--continue", "--json", stdin=events)
+    first, second, _ = lines_of(live.out)
+    np.testing.assert_allclose(first["tentative"]["forecast"], whole["forecast"], rtol=1e-6)
+    assert ("waits_for" in first, second["tentative"]) == (False, None)
+    assert second["waits_for"] == "'promo' is known at 2 of the 3 steps ahead"
+    assert "23.0\tno forecast: 'promo' is known" in cli("stream", tmp_path / "out", "--continue", stdin=events).out
     for ahead, got in (("41,,0\n42,,1\n", "got 2 rows"), ("", "got 0 rows")):
         newer.write_text("t,y,promo\n40,22,1\n" + ahead)
         assert got in refused(cli, tmp_path / "none", "predict", tmp_path / "out", newer)

@@ -41,8 +41,9 @@ def command(bundle: Path, by: str, continues: bool, score: bool, as_json: bool) 
     An empty line ends the sequence and starts a new one. A model with a prediction for every step prints those that
     are final, and those that would follow if the sequence ended here.
 
-    A forecaster takes a value, or an object with value, series and time where there are any, and forecasts the next
-    horizon of that series: the last steps are kept, and a window is computed anew after each value. With --score,
+    A forecaster takes a value, or an object with value, and with series, time and columns by their names where there
+    are any, and forecasts the next horizon of that series: the last steps are kept, and a window is computed anew after
+    each value. A list of a column known ahead holds that of this step, and then of the steps to forecast. With --score,
     quantile is the share of the distribution below the value, and probability that of values at least as far outside.
 
     \b
@@ -85,9 +86,10 @@ def command(bundle: Path, by: str, continues: bool, score: bool, as_json: bool) 
                 if not has_pieces:
                     _tell_prediction(session, event, update, as_json)
                 elif cuts_items and not as_json:
-                    _tell(_forecast_line(task.target_, event, update.tentative, placed), as_json)
+                    _tell(_forecast_line(task.target_, event, update.tentative, placed, session.waits_for), as_json)
                 else:
-                    _tell_pieces(session, event, update, as_json, placed)
+                    waits = {"waits_for": session.waits_for} if as_json and session.waits_for else {}
+                    _tell_pieces(session, event, update, as_json, {**placed, **waits})
         except InputError as error:
             raise InputError(f"standard input, line {number}: {error}") from None
     end()
@@ -120,7 +122,8 @@ _END: Any = object()
 def _tell_pieces(
     session: Any, event: Any, update: Any, as_json: bool, placed: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Print the final and the tentative piece of a prediction, and where the event fell; at the end the rest of it."""
+    """Print the final and the tentative piece of a prediction, and what else is told of an event; at the end the rest
+    of it."""
     pieces = {"final": update.final, "tentative": update.tentative}
     if as_json:
         first, last = ({}, {"finished": True}) if event is _END else ({"event": event, **placed}, {})
@@ -130,9 +133,10 @@ def _tell_pieces(
     _tell("\t".join(["end" if event is _END else _words(event), *parts]), as_json)
 
 
-def _forecast_line(target: Any, event: Any, presented: Any, placed: Mapping[str, Any]) -> str:
-    """Return an observation, the forecast of the step after it with its outer quantiles, and where it fell."""
-    parts = [_words(event)]
+def _forecast_line(target: Any, event: Any, presented: Any, placed: Mapping[str, Any], waits_for: str) -> str:
+    """Return an observation, the forecast of the step after it with its outer quantiles, and where it fell; or why
+    there is none."""
+    parts = [_words(event), *([f"no forecast: {waits_for}"] if waits_for else [])]
     if presented is not None:
         row = target.table(presented)[0]
         low, *_, high = presented["quantiles"]

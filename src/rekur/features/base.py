@@ -37,6 +37,16 @@ class Encoded(NamedTuple):
     inputs: dict[str, Steps]
     context: Any = None
 
+    @property
+    def read(self) -> Any:
+        """The steps; several inputs by name."""
+        return self.inputs if len(self.inputs) > 1 else next(iter(self.inputs.values()))
+
+    @property
+    def length(self) -> int:
+        """The number of steps; 0 of several inputs, which are a window."""
+        return 0 if len(self.inputs) > 1 else len(self.read)
+
 
 class FeatureStream(ABC):
     """One live sequence: raw events in, steps out as soon as they are certain.
@@ -49,6 +59,11 @@ class FeatureStream(ABC):
     def taken(self) -> int | None:
         """How many steps were taken, where none is certain before the end; else None."""
         return None
+
+    @property
+    def waits_for(self) -> str:
+        """What is needed before anything can be said, as a phrase; empty where nothing lacks."""
+        return ""
 
     @abstractmethod
     def push(self, event: Any) -> Steps:

@@ -186,7 +186,7 @@ class Covariates:
         """
         names = self.future.names
         self.check(history)
-        rows = self._columns("future", history)[end : end + horizon]
+        rows = self.columns("future", history)[end : end + horizon]
         missing = np.concatenate([np.isnan(rows), np.ones((horizon - len(rows), len(names)), bool)])
         if not missing.any():
             return
@@ -210,12 +210,12 @@ class Covariates:
         past = [self._rows("past", history, begin, end) for history, begin, end in spans]
         future = [self._rows("future", history, begin, end + horizon) for history, begin, end in spans]
         calendar = [self._calendar(history, begin, end + horizon) for history, begin, end in spans]
-        static = [self.static.scaled(self._columns("static", history)[None])[0] for history, _, _ in spans]
+        static = [self.static.scaled(self.columns("static", history)[None])[0] for history, _, _ in spans]
         return Beside(
             NumberRows(past, margin), NumberRows(future, margin), NumberRows(calendar, margin), np.stack(static)
         )
 
-    def _columns(self, role: str, history: History) -> Floats:
+    def columns(self, role: str, history: History) -> Floats:
         """Return the columns of a history in the order of training; the last axis is theirs."""
         names, trained = getattr(history, f"{role}_names"), getattr(self, role).names
         columns: Floats = getattr(history, role)
@@ -224,7 +224,7 @@ class Covariates:
     def _rows(self, role: str, history: History, begin: int, end: int) -> Floats:
         """Return the scaled rows of steps, (end - begin, W); those that a history lacks are missing."""
         scaler: Scaler = getattr(self, role)
-        rows = self._columns(role, history)[:end]
+        rows = self.columns(role, history)[:end]
         lacking = np.full((end - len(rows), len(scaler.names)), np.nan)
         return scaler.scaled(np.concatenate([rows, lacking]))[begin:]
 

@@ -6,8 +6,8 @@ Axes: T steps of a series.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,17 +18,16 @@ from rekur._history import History
 from rekur._values import CellError, number_of
 from rekur.errors import InputError, describe
 from rekur.features.base import Encoded, FeatureStream, Phrase, check_state, empty_steps
+from rekur.features.covariates import ROLES, Covariates
+from rekur.features.live_columns import ColumnReader, LiveColumns
+from rekur.features.live_series import LiveSeries, SeriesKey, values_of
 
 Floats = NDArray[np.float64]
 
 #: what an event may have, where it is a dict
 EVENT_KEYS = ("series", "channel", "time", "value")
-#: values that a forecast is made from, at least
-_FEWEST = 2
 #: series that an error names at most
 _FEW = 3
-#: the channel of values without a name
-_CHANNEL = "value"
 
 
 class Clock(NamedTuple):
@@ -53,18 +52,6 @@ class Clock(NamedTuple):
         return cls(CalendarStep.from_dict(saved["step"]), None if form is None else StampForm.from_dict(form))
 
 
-class SeriesKey(NamedTuple):
-    """The name of a live series, and of its channel where it has several; empty for none."""
-
-    series: str = ""
-    channel: str = ""
-
-    def __str__(self) -> str:
-        return (f"series '{self.series}'" if self.series else "event") + (
-            f", channel '{self.channel}'" if self.channel else ""
-        )
-
-
 class Observation(NamedTuple):
     """What an event says.
 
@@ -74,6 +61,7 @@ class Observation(NamedTuple):
         stamp: of the first of them; None without one.
         form: how that is written; None for a number.
         time: as the event has it.
+        columns: what it says of them; None where the model reads none.
     """
 
     key: SeriesKey
@@ -81,85 +69,52 @@ class Observation(NamedTuple):
     stamp: int | None = None
     form: StampForm | None = None
     time: Any = None
+    columns: LiveColumns | None = None
 
 
-@dataclass(frozen=True)
-class LiveSeries:
-    """The last values of a series.
+class Live(NamedTuple):
+    """What a stream needs of the features.
 
     Attributes:
-        values: (T,), up to the last one that is not missing; the first one is missing only before any other.
-        gap: missing values behind them.
-        start: the stamp of the first value; None without stamps.
-        form: how stamps are written.
+        encode: a live series and its history -> inputs and context of the window behind its last step.
+        memory: last values that a window depends on.
+        size: numbers of a row of a window.
+        horizon: steps to forecast.
+        clock: the time stamps of training; None without them.
+        covariates: columns and calendar; None without them.
+        errors: returns an empty memory of the errors of a series at earlier origins; None for none.
     """
 
-    values: Floats = field(default_factory=lambda: np.empty(0))
-    gap: int = 0
-    start: int | None = None
-    form: StampForm | None = None
-
-    def __len__(self) -> int:
-        return len(self.values) + self.gap
-
-    def behind(self, values: Floats, memory: int, step: CalendarStep) -> LiveSeries:
-        """Return the series with further values, and the last ``memory`` of all."""
-        if self.gap > memory:
-            return self._without_most(memory, step).behind(values, memory, step)
-        joined = np.concatenate([self.values, np.full(self.gap, np.nan), values])
-        present = np.flatnonzero(~np.isnan(joined))
-        end = int(present[-1]) + 1 if len(present) else 0
-        dropped = max(0, end - memory)
-        last = joined[dropped:end].copy()
-        if len(last) and np.isnan(last[0]) and present[0] < dropped:
-            last[0] = joined[present[present < dropped][-1]]
-        start = self.start if self.start is None or not dropped else int(step.add(self.start, dropped))
-        return replace(self, values=last, gap=len(joined) - end, start=start)
-
-    def _without_most(self, memory: int, step: CalendarStep) -> LiveSeries:
-        """Return the last value, ``memory`` steps before the end of the gap, with the rest of that."""
-        dropped = len(self) - memory
-        start = None if self.start is None else int(step.add(self.start, dropped))
-        return replace(self, values=self.values[-1:], gap=memory - len(self.values[-1:]), start=start)
-
-    def history(self, key: SeriesKey, step: CalendarStep) -> History:
-        """Return the values as a history; the channel comes last."""
-        channels = ("", key.channel) if key.channel else (_CHANNEL,)
-        values = np.full((len(self.values), len(channels)), np.nan)
-        values[:, -1] = self.values
-        if self.start is None:
-            return History(key.series, channels, values)
-        form = self.form if self.form is None else self.form.from_stamp(self.start)
-        return History(key.series, channels, values, self.start, step, form)
+    encode: Callable[[LiveSeries, History], Encoded]
+    memory: int
+    size: int
+    horizon: int
+    clock: Clock | None
+    covariates: Covariates | None
+    errors: Callable[[], Any]
 
 
 class WindowStream(FeatureStream):
     """Live series of numbers: no step of a window is certain before the end, since each is scaled by the last value.
 
     An event is a number, or several, None or NaN where missing, of the only series; or a dict with ``value``, and where
-    there are any with ``series``, ``channel`` and ``time``. A missing value holds back: the window ends at the last one
-    that is not missing, as that of a whole series does.
+    there are any with ``series``, ``channel``, ``time`` and the columns beside the values by their names. A list of a
+    column known ahead says it of the steps behind the values too. A missing value holds back: the window ends at the
+    last one that is not missing, as that of a whole series does.
 
     Args:
-        encode: history of one series -> inputs and context of the window behind its last channel.
-        memory: last values that a window depends on.
-        size: numbers of a row of a window.
-        clock: the time stamps of training; None without them.
-        needs_time: whether a series must begin with a time.
+        live: what the features know.
     """
 
-    def __init__(
-        self,
-        encode: Callable[[History], Encoded],
-        memory: int,
-        size: int,
-        clock: Clock | None,
-        *,
-        needs_time: bool = False,
-    ) -> None:
-        self._encode, self._memory, self._size, self._clock = encode, memory, size, clock
-        self._needs_time = needs_time
-        self._step = ROWS if clock is None else clock.step
+    def __init__(self, live: Live) -> None:
+        self._live, self._clock = live, live.clock
+        more = live.covariates or Covariates()
+        self._needs_time = bool(more.cycles)
+        self._columns = ColumnReader(more) if more.names else None
+        self._names = {role: getattr(more, role).names for role in ROLES} if more.names else {}
+        #: the row in front of a window says what its columns were before
+        self._memory = live.memory + bool(more.names)
+        self._step = ROWS if live.clock is None else live.clock.step
         self._series: dict[SeriesKey, LiveSeries] = {}
         self._last = SeriesKey()
         self._taken = 0
@@ -173,10 +128,10 @@ class WindowStream(FeatureStream):
         """Take an event; return no steps."""
         observation = self._read(event)
         live = self._continued(observation)
-        self._series[observation.key] = live.behind(observation.values, self._memory, self._step)
+        self._series[observation.key] = live.behind(observation.values, self._memory, self._step, observation.columns)
         self._last = observation.key
         self._taken += len(observation.values)
-        return empty_steps(self._size)
+        return empty_steps(self._live.size)
 
     def encode(self, event: Any) -> Encoded:
         """Take an event; return no steps."""
@@ -184,13 +139,20 @@ class WindowStream(FeatureStream):
 
     def pending(self) -> NDArray[np.float32]:
         """Return the segments of the window behind all values of the last series, missing ones too."""
-        live = self._series.get(self._last, LiveSeries())
-        whole = replace(live, values=np.concatenate([live.values, np.full(live.gap, np.nan)]))
-        return self._encode(whole.history(self._last, self._step)).inputs["steps"]
+        whole = self._series.get(self._last, self._begun()).whole()
+        return self._live.encode(whole, whole.history(self._last, self._step, self._names)).inputs["steps"]
 
     def finish(self) -> Encoded:
-        """Return the inputs of the window of the last series, and its context; no steps of fewer than two values."""
+        """Return the inputs of the window of the last series, and its context; no steps while it waits for more."""
         return self._window(self._last)
+
+    @property
+    def waits_for(self) -> str:
+        """Which column must be known further ahead before the last series is forecast; empty where none."""
+        live = self._series.get(self._last)
+        if live is None or not live.tells or live.columns is None or self._columns is None:
+            return ""
+        return self._columns.lacking(live.columns, len(live.values), self._live.horizon)
 
     def ahead_of(self, event: Any) -> tuple[Encoded, int, float]:
         """Return the window before an observation, how many steps of the horizon come before it, and its value.
@@ -211,8 +173,11 @@ class WindowStream(FeatureStream):
             for channel, name in enumerate(history.channels):
                 key = SeriesKey(history.name or name, name if several else "")
                 start = None if history.step.unit == "row" else history.start
-                live = LiveSeries(start=start, form=history.form)
-                self._series[key] = live.behind(history.values[:, channel], self._memory, history.step)
+                columns = None
+                if self._live.covariates is not None and self._columns is not None:
+                    columns = LiveColumns(*(self._live.covariates.columns(role, history) for role in ROLES))
+                live = self._begun(start, history.form)
+                self._series[key] = live.behind(history.values[:, channel], self._memory, history.step, columns)
                 self._last = key
 
     def reset(self) -> None:
@@ -221,57 +186,67 @@ class WindowStream(FeatureStream):
 
     def get_state(self) -> dict[str, Any]:
         """Return the last values of each series, null where missing."""
-        series = [
-            {
-                "series": key.series,
-                "channel": key.channel,
-                "values": [None if np.isnan(value) else value for value in live.values.tolist()],
-                "gap": live.gap,
-                "start": live.start,
-                "form": None if live.form is None else live.form.to_dict(),
-            }
-            for key, live in self._series.items()
-        ]
+        series = [{**key._asdict(), **live.to_dict()} for key, live in self._series.items()]
         return {"kind": "windows", "series": series, "last": list(self._last), "taken": self.taken}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`get_state` returned."""
         checked = check_state(state, "windows", {"series": list, "last": list, "taken": int})
         try:
-            series = dict(map(_restored, checked["series"]))
+            series = dict(map(self._restored, checked["series"]))
             last = SeriesKey(*checked["last"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             got = Phrase(f"series without {error}")
             raise InputError(describe("state of a windows stream", got, "what get_state() of one returned")) from error
         self._series, self._last, self._taken = series, last, checked["taken"]
 
+    def _restored(self, saved: Mapping[str, Any]) -> tuple[SeriesKey, LiveSeries]:
+        """Return a series and its name from a state."""
+        widths = tuple(len(names) for names in self._names.values()) if self._names else None
+        live = LiveSeries.from_dict(saved, widths, self._live.errors())
+        return SeriesKey(str(saved["series"]), str(saved["channel"])), live
+
+    def _begun(self, start: int | None = None, form: StampForm | None = None) -> LiveSeries:
+        """Return a series without a value."""
+        columns = LiveColumns.of(*(len(names) for names in self._names.values())) if self._names else None
+        return LiveSeries(start=start, form=form, columns=columns, errors=self._live.errors())
+
     def _window(self, key: SeriesKey) -> Encoded:
         live = self._series.get(key)
-        if live is None or np.count_nonzero(~np.isnan(live.values)) < _FEWEST:
-            return Encoded({"steps": empty_steps(self._size)})
-        return self._encode(live.history(key, self._step))
+        is_known = live is not None and live.tells
+        if is_known and live is not None and live.columns is not None and self._columns is not None:
+            is_known = not self._columns.lacking(live.columns, len(live.values), self._live.horizon)
+        if live is None or not is_known:
+            return Encoded({"steps": empty_steps(self._live.size)})
+        return self._live.encode(live, live.history(key, self._step, self._names))
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, event: Any) -> Observation:
         """Return what an event says."""
         if not isinstance(event, Mapping):
-            return Observation(self._key_of({}), values_of(event))
-        if others := [name for name in event if name not in EVENT_KEYS]:
-            expected = "series, channel, time and value"
-            fix = "No columns beside the values are read live."
+            event = {"value": event}
+        reader = self._columns
+        names = (*EVENT_KEYS, *(() if reader is None else reader.names))
+        if others := [name for name in event if name not in names]:
+            expected = f"{', '.join(names[:-1])} and {names[-1]}"
+            fix = "No columns beside the values are read." if reader is None else ""
             raise InputError(describe("event", Phrase(", ".join(map(repr, others))), expected, fix))
         if "value" not in event:
             raise InputError(describe("event", Phrase(f"no value in {dict(event)}"), "one with a value"))
         key, time = self._key_of(event), event.get("time")
         values = values_of(event["value"])
+        columns = None if reader is None else reader.read(event, len(values))
+        if columns is not None and reader is not None:
+            series = self._series.get(key)
+            reader.check_static(str(key), columns, None if series is None else series.columns)
         if time is None:
-            return Observation(key, values)
+            return Observation(key, values, columns=columns)
         if self._clock is None:
             fix = "The series of training have no time stamps; leave it out."
             raise InputError(describe("event: time", Phrase(repr(time)), "none", fix))
         stamp, form = read_stamp(time, self._clock.step, self._clock.form)
-        return Observation(key, values, stamp, form, time)
+        return Observation(key, values, stamp, form, time, columns)
 
     def _key_of(self, event: Mapping[str, Any]) -> SeriesKey:
         """Return the series of an event; without a name the only one there is."""
@@ -300,7 +275,7 @@ class WindowStream(FeatureStream):
         if live is None:
             if stamp is None and self._needs_time:
                 raise InputError(f"{observation.key}: time: got none; expected one, as the model reads the calendar.")
-            return LiveSeries(start=stamp, form=observation.form)
+            return self._begun(stamp, observation.form)
         if stamp is None:
             return live
         if live.start is None:
@@ -320,16 +295,12 @@ class WindowStream(FeatureStream):
         return replace(live, gap=gap, form=form)
 
 
-def _restored(saved: dict[str, Any]) -> tuple[SeriesKey, LiveSeries]:
-    """Return a series and its name from a state."""
-    form = None if saved["form"] is None else StampForm.from_dict(saved["form"])
-    start = None if saved["start"] is None else int(saved["start"])
-    live = LiveSeries(values_of(saved["values"]), int(saved["gap"]), start, form)
-    return SeriesKey(str(saved["series"]), str(saved["channel"])), live
-
-
-def read_event(line: str) -> Any:
+def read_event(line: str, columns: Collection[str] = ()) -> Any:
     """Return the observation that a line holds: a number, None where it is missing, or an object in JSON.
+
+    Args:
+        line: without its end.
+        columns: names of columns beside the values that an event may have.
 
     Raises:
         InputError: it is neither.
@@ -342,7 +313,8 @@ def read_event(line: str) -> Any:
         try:
             number = number_of(line, "line")
         except CellError as error:
-            raise InputError(f"{error} Several series are told apart by objects with series and value.") from None
+            named = "series and value" if not columns else f"series, value, {', '.join(columns)}"
+            raise InputError(f"{error} Several series are told apart by objects with {named}.") from None
         return None if np.isnan(number) else number
     try:
         pairs = json.loads(line, object_pairs_hook=list)  # a name that stands there twice is seen
@@ -355,14 +327,3 @@ def read_event(line: str) -> Any:
         number = number_of(event["value"], "value")
         event["value"] = None if np.isnan(number) else number
     return event
-
-
-def values_of(item: Any) -> Floats:
-    """Return numbers (T,), NaN where missing; a number is one of them."""
-    try:
-        values = np.asarray(item, np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise InputError(describe("series", Phrase(repr(item)), "numbers, None where missing")) from None
-    if np.isinf(values).any():
-        raise InputError(describe("series", float("inf"), "finite numbers"))
-    return values

@@ -19,11 +19,13 @@ from rekur._history import History
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.features.base import VERSION, Encoded, Features, FeatureStream, Phrase, check_items
 from rekur.features.covariates import Covariates
+from rekur.features.live_series import LiveSeries, values_of
 from rekur.features.plain_forecasts import POWER, PlainForecasts, default_lookback
 from rekur.features.saved import check_head, damaged, field
 from rekur.features.window_arrays import PRIOR_POWER, WindowReader
 from rekur.features.window_folds import FOLDS, FoldedWindows, fold_numbers
-from rekur.features.window_stream import Clock, WindowStream, read_event, values_of
+from rekur.features.window_kernel import kernel_windows
+from rekur.features.window_stream import EVENT_KEYS, Clock, Live, WindowStream, read_event
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,7 +64,7 @@ class Window:
 
     def stamps(self, count: int) -> list[str]:
         """Return the times of the steps from the origin on as text."""
-        return [self.history.stamp(self.origin + step) for step in range(count)]
+        return self.history.stamp_texts(self.origin, count)
 
     def __repr__(self) -> str:
         return f"Window({self.history.name!r}, {self.history.channels[self.channel]!r}, {self.origin})"
@@ -312,25 +314,31 @@ class WindowFeatures(Features):
 
     def events(self, line: str, *, by_character: bool = False) -> list[Any]:
         """Return the observation that a line holds: a number, or an object in JSON; see :class:`WindowStream`."""
-        return [read_event(line)]
+        return [read_event(line, self.columns)]
 
     def stream(self) -> FeatureStream:
         """Return new live series, which keep their last values, from which a window is made anew after each.
 
         Raises:
-            NotStreamableError: the network reads columns beside the values.
+            NotStreamableError: a column beside the values has the name of another part of an event.
         """
-        if self.columns:
-            got = f"a model that reads {', '.join(self.columns)} beside the values"
-            fix = "Use predict (rekur predict) with the newest rows."
-            raise NotStreamableError(f"stream: got {got}; expected one that reads values alone, to run live. {fix}")
-        covariates = self._read_by.covariates
-        cycles = () if covariates is None else covariates.cycles
-        return WindowStream(self._encode_last, self.memory, self.size, self._clock, needs_time=bool(cycles))
+        if taken := [name for name in self.columns if name.partition("=")[0] in EVENT_KEYS]:
+            fix = "Rename it, and train again."
+            expected = f"other names than {', '.join(EVENT_KEYS)}, which events have"
+            raise NotStreamableError(describe("stream", Phrase(f"a model that reads '{taken[0]}'"), expected, fix))
+        kernel = kernel_windows(self._read_by)
 
-    def _encode_last(self, history: History) -> Encoded:
-        """Return the inputs of the window behind the last channel of a history, and its context."""
-        return self.encode(Window(history, len(history.channels) - 1, len(history)))
+        def encode_series(live: LiveSeries, history: History) -> Encoded:
+            window = Window(history, len(history.channels) - 1, len(history))
+            if kernel is None or not live.tells or np.isnan(live.values[-1]):
+                return self.encode(window)
+            group = self.plain.group_of(history.channels[-1], history.name)
+            inputs, level, scale = kernel.read(live.values, live.first + len(live.values), group, live.errors)
+            return Encoded(inputs, {"window": window, "level": level, "scale": scale})
+
+        errors = (lambda: None) if kernel is None else kernel.memory
+        covariates, sizes = self._read_by.covariates, (self.memory, self.size, self.horizon)
+        return WindowStream(Live(encode_series, *sizes, self._clock, covariates, errors))
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person how a series is read."""

@@ -16,9 +16,9 @@ import numpy as np
 
 from rekur._tensors import Array
 from rekur.errors import InputError, describe
-from rekur.features.base import Encoded, Features, FeatureStream, Steps
+from rekur.features.base import Features, FeatureStream, Steps
 from rekur.runtime.session_state import FRESH, read_state, refusal, shapes, write_state
-from rekur.targets import TargetStream, join_contexts
+from rekur.targets.base import LastRow, TargetStream, join_contexts
 
 
 @dataclasses.dataclass(slots=True)  # of the ways to hold two values, the fastest to make
@@ -123,17 +123,6 @@ class StepModel(Protocol):
         """Return a new sequence, a :class:`LiveSequence`."""
 
 
-def _inputs(encoded: Encoded) -> Any:
-    """Return the steps of encoded events; several inputs by name."""
-    steps, *more = encoded.inputs.values()
-    return encoded.inputs if more else steps
-
-
-def _count(steps: Any) -> int:
-    """Return the number of steps; 0 of several inputs, which are a window."""
-    return 0 if isinstance(steps, dict) else len(steps)
-
-
 class Session:
     """One live sequence: the streams of features, model and target in a row.
 
@@ -203,12 +192,12 @@ class Session:
         if self._closed:
             self._refuse()
         encoded = self._stream.encode(event)
-        steps = _inputs(encoded)
+        steps = encoded.read
         if self._is_short and not len(steps):
             return None
         self._closed = "torn"  # an interrupt in the model would leave the features one event ahead of it
         outputs = self._run(steps, encoded.context)
-        self._steps += _count(steps)
+        self._steps += encoded.length
         final = None if self._is_short else self._present([self._decoder.push(outputs, encoded.context)])
         self._closed = ""
         return final
@@ -225,13 +214,13 @@ class Session:
         if self._is_short:
             steps = self._stream.pending()
             self._live.advance(steps)
+            self._steps += len(steps)
             final = self._answer(self._live.scores(steps[:0]))
         else:
             encoded = self._stream.finish()
-            steps = _inputs(encoded)
-            outputs = np.concatenate([self._run(steps, encoded.context), self._live.finish()])
+            outputs = np.concatenate([self._run(encoded.read, encoded.context), self._live.finish()])
+            self._steps += encoded.length
             final = self._present([self._decoder.push(outputs, encoded.context), self._decoder.finish()])
-        self._steps += _count(steps)
         self._closed = "ended"
         return Update(final, None)
 
@@ -242,7 +231,7 @@ class Session:
         if self._is_short:
             return self._answer(self._live.scores(self._stream.pending()))
         encoded = self._stream.finish()
-        steps = _inputs(encoded)
+        steps = encoded.read
         if self._features.begins(encoded.context):
             state = self._live.get_state()
             try:
@@ -251,6 +240,8 @@ class Session:
                 self._live.set_state(state)
         else:
             outputs = self._live.rest(steps)
+        if type(self._decoder) is LastRow:
+            return self._present([self._decoder.rest(outputs, encoded.context)])
         decoder = self._target.stream()
         decoder.set_state(self._decoder.get_state())
         return self._present([decoder.push(outputs, encoded.context), decoder.finish()])
@@ -282,7 +273,7 @@ class Session:
             raise InputError("place: got a model without distributions; expected one that forecasts them.")
         encoded, step, value = self._stream.ahead_of(event)
         decoder = self._target.stream()
-        prediction, _ = decoder.push(self._live.rest(_inputs(encoded)), encoded.context)
+        prediction, _ = decoder.push(self._live.rest(encoded.read), encoded.context)
         return self._target.place(prediction, step, value)
 
     def reset(self) -> None:
@@ -304,8 +295,13 @@ class Session:
 
     @property
     def steps(self) -> int:
-        """How many steps are certain and behind us; where the features hold all of them back, how many were taken."""
+        """How many steps are certain; where the features hold all of them back, how many were taken."""
         return self._steps if self._stream.taken is None else self._stream.taken
+
+    @property
+    def waits_for(self) -> str:
+        """What is needed before anything can be said, as a phrase; empty where nothing lacks."""
+        return self._stream.waits_for
 
     @property
     def state(self) -> list[Array]:
@@ -382,7 +378,7 @@ class Session:
 
     def _present(self, pieces: list[tuple[Any, Any]]) -> Any:
         """Return pieces of a prediction, each with its context, as a person reads them; None without any."""
-        pieces = [(piece, context) for piece, context in pieces if piece is not None]
+        pieces = [each for each in pieces if each[0] is not None]
         if not pieces:
             return None
         context = reduce(join_contexts, [context for _, context in pieces])
