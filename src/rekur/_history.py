@@ -77,9 +77,10 @@ class History:
     first_origin: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("past", "future"):
-            if getattr(self, name).size == 0 and len(getattr(self, name)) < len(self.values):
-                object.__setattr__(self, name, np.empty((len(self.values), 0)))
+        count = len(self.values)
+        for name, rows in (("past", self.past), ("future", self.future)):
+            if rows.size == 0 and len(rows) < count:
+                object.__setattr__(self, name, np.empty((count, 0)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -102,7 +103,10 @@ class History:
 
     def stamp_texts(self, first: int, count: int) -> list[str]:
         """Return the texts of ``count`` steps from step ``first`` on, each as :meth:`stamp` has it."""
-        if self.step.unit == "row" or self.form is None:
+        if self.step.unit == "row":
+            first -= len(self.values) - 1
+            return [str(step) for step in range(first, first + count)]
+        if self.form is None:
             return [self.stamp(step) for step in range(first, first + count)]
         return self.form.texts(self.stamps(first, count))
 

@@ -193,10 +193,8 @@ def check_bundle(subject: Subject, checks: Sequence[Check] = CHECKS) -> Iterator
 def _streamed_windows(subject: Subject, target: RawOutputs) -> Iterator[Pair]:
     """Yield what a session says after the values of each window, saved and restored on the way, and the whole."""
     model = subject.model
-    if columns := getattr(model.features_, "columns", ()):
-        raise NotApplicable(f"live, the model takes values alone, and it reads {', '.join(columns)}")
     for name, window, expected in zip(subject.names, subject.items, subject.whole, strict=True):
-        session, events = Session(model, model.features_, target), list(events_of(window))
+        session, events = Session(model, model.features_, target), list(events_of(window, model.features_))
         for event in events[:-1]:
             session.advance(event)
         session = Session.restore(session.get_state(), model, model.features_, target)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rekur._tensors import Array
+from rekur.features.live_columns import ColumnReader
 from rekur.program import ForecastEngine, Program, draw_sequences
 from rekur.program.parts import AHEAD, INPUT
 
@@ -74,9 +75,10 @@ def windows_of(features: Any, corpus: Any, count: int) -> tuple[list[Any], list[
     return items[:count], [WindowArrays(each.inputs["steps"], each.inputs["ahead"]) for each in encoded]
 
 
-def events_of(window: Any) -> Iterator[dict[str, Any]]:
-    """Yield the values before the origin of a window as events, from the first one on."""
+def events_of(window: Any, features: Any) -> Iterator[dict[str, Any]]:
+    """Yield the values before the origin of a window as events with their columns, from the first one on."""
     history = window.history
+    columns = ColumnReader(features.covariates).events(history, window.origin, features.horizon)
     for step, value in enumerate(window.past.tolist()):
         time = {} if history.step.unit == "row" else {"time": history.stamp(step)}
-        yield {"series": "series", "value": value, **time}
+        yield {"series": "series", "value": value, **time, **columns[step]}

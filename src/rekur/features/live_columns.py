@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._history import History
 from rekur._values import code_of, is_missing_label, number_of
 from rekur.errors import InputError, describe
 from rekur.features.base import Phrase
@@ -110,6 +111,27 @@ class ColumnReader:
         """
         past, future, static = (self._rows(role, event, count) for role in ROLES)
         return LiveColumns(past, future, static[0])
+
+    def events(self, history: History, count: int, horizon: int) -> list[dict[str, Any]]:
+        """Return the columns of the first ``count`` steps of a history, an event a step: static ones with the first,
+        and those that are known ahead of the horizon with the last."""
+        cells = {role: self._cells(role, self._covariates.columns(role, history)) for role in ROLES if role != "static"}
+        columns = {name: each for of_role in cells.values() for name, each in of_role.items()}
+        events = [{name: each[step] for name, each in columns.items()} for step in range(count)]
+        static = self._cells("static", self._covariates.columns("static", history)[None])
+        events[0] |= {name: cell for name, (cell,) in static.items()}
+        events[-1] |= {name: each[count - 1 : count + horizon] for name, each in cells["future"].items()}
+        return events
+
+    def _cells(self, role: str, rows: Floats) -> dict[str, list[Any]]:
+        """Return the cells of each column of rows (steps, W): numbers or texts, None where missing."""
+        cells: dict[str, list[Any]] = {}
+        for name, (texts, places) in self._columns[role].items():
+            block = rows[:, places].tolist()
+            cells[name] = [
+                None if row[0] != row[0] else texts[row.index(max(row))] if texts else row[0] for row in block
+            ]
+        return cells
 
     def _rows(self, role: str, event: Mapping[str, Any], count: int) -> Floats:
         """Return the numbers of the columns of a role, (steps, W), in the order of training."""

@@ -128,6 +128,8 @@ class PlainForecasts:
 
     def group_of(self, *names: str) -> int:
         """Return the number of the ridges of the first of these channels that has its own; else of all together."""
+        if not self.channels:
+            return 0
         groups = [self.channels.index(name) for name in names if name in self.channels]
         return groups[0] if groups else len(self.channels)
 

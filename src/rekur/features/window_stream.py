@@ -81,7 +81,7 @@ class Live(NamedTuple):
         size: numbers of a row of a window.
         horizon: steps to forecast.
         clock: the time stamps of training; None without them.
-        covariates: columns and calendar; None without them.
+        covariates: columns and calendar.
         errors: returns an empty memory of the errors of a series at earlier origins; None for none.
     """
 
@@ -90,7 +90,7 @@ class Live(NamedTuple):
     size: int
     horizon: int
     clock: Clock | None
-    covariates: Covariates | None
+    covariates: Covariates
     errors: Callable[[], Any]
 
 
@@ -108,7 +108,7 @@ class WindowStream(FeatureStream):
 
     def __init__(self, live: Live) -> None:
         self._live, self._clock = live, live.clock
-        more = live.covariates or Covariates()
+        more = live.covariates
         self._needs_time = bool(more.cycles)
         self._columns = ColumnReader(more) if more.names else None
         self._names = {role: getattr(more, role).names for role in ROLES} if more.names else {}
@@ -174,7 +174,7 @@ class WindowStream(FeatureStream):
                 key = SeriesKey(history.name or name, name if several else "")
                 start = None if history.step.unit == "row" else history.start
                 columns = None
-                if self._live.covariates is not None and self._columns is not None:
+                if self._columns is not None:
                     columns = LiveColumns(*(self._live.covariates.columns(role, history) for role in ROLES))
                 live = self._begun(start, history.form)
                 self._series[key] = live.behind(history.values[:, channel], self._memory, history.step, columns)
@@ -250,6 +250,8 @@ class WindowStream(FeatureStream):
 
     def _key_of(self, event: Mapping[str, Any]) -> SeriesKey:
         """Return the series of an event; without a name the only one there is."""
+        if len(event) == 1 and len(self._series) == 1:  # what most events are, in little time
+            return next(iter(self._series))
         names = [event.get(name) for name in ("series", "channel")]
         for name, text in zip(("series", "channel"), names, strict=True):
             if text is not None and not isinstance(text, str):

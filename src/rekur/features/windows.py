@@ -134,10 +134,14 @@ class WindowFeatures(Features):
         return 3 * self.segment if self._reader is None else self._reader.size
 
     @property
+    def covariates(self) -> Covariates:
+        """The columns and the calendar of training; those without any where none are read."""
+        return (None if self._reader is None else self._reader.covariates) or Covariates()
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the covariates of training."""
-        covariates = None if self._reader is None else self._reader.covariates
-        return () if covariates is None else covariates.names
+        """The names of the columns of training."""
+        return self.covariates.names
 
     @property
     def plain(self) -> PlainForecasts:
@@ -296,7 +300,7 @@ class WindowFeatures(Features):
             end = end_of(item.values[:, channel])
             if use == "prediction":
                 if self._reader is not None and self._reader.covariates is not None:
-                    self._reader.covariates.need_horizon(item, channel, end, self.horizon)
+                    self.covariates.need_horizon(item, channel, end, self.horizon)
                 yield Window(item, channel, end), None
                 continue
             if end <= item.first_origin:
@@ -323,9 +327,8 @@ class WindowFeatures(Features):
             NotStreamableError: a column beside the values has the name of another part of an event.
         """
         if taken := [name for name in self.columns if name.partition("=")[0] in EVENT_KEYS]:
-            fix = "Rename it, and train again."
             expected = f"other names than {', '.join(EVENT_KEYS)}, which events have"
-            raise NotStreamableError(describe("stream", Phrase(f"a model that reads '{taken[0]}'"), expected, fix))
+            raise NotStreamableError(describe("stream", Phrase(f"a model that reads '{taken[0]}'"), expected))
         kernel = kernel_windows(self._read_by)
 
         def encode_series(live: LiveSeries, history: History) -> Encoded:
@@ -337,8 +340,8 @@ class WindowFeatures(Features):
             return Encoded(inputs, {"window": window, "level": level, "scale": scale})
 
         errors = (lambda: None) if kernel is None else kernel.memory
-        covariates, sizes = self._read_by.covariates, (self.memory, self.size, self.horizon)
-        return WindowStream(Live(encode_series, *sizes, self._clock, covariates, errors))
+        sizes = self.memory, self.size, self.horizon
+        return WindowStream(Live(encode_series, *sizes, self._clock, self.covariates, errors))
 
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person how a series is read."""
@@ -350,7 +353,7 @@ class WindowFeatures(Features):
             ("values", f"less the last one, divided by the mean difference of values {self.periods[0]} steps apart"),
             ("live", f"the last {self.memory} steps are kept, and a window is computed anew after each value"),
             ("missing values", "the last value is carried forward; the first one before it; flagged"),
-            *([] if self._reader is None or self._reader.covariates is None else self._reader.covariates.describe()),
+            *self.covariates.describe(),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -379,11 +382,8 @@ class WindowFeatures(Features):
         try:
             plain = PlainForecasts.from_dict(field(learnt, "plain", dict))
             saved_covariates = learnt.get("covariates")
-            features._set_plain(
-                plain,
-                covariates=None if saved_covariates is None else Covariates.from_dict(saved_covariates),
-                gaps=bool(learnt.get("gaps", False)),
-            )
+            covariates = None if saved_covariates is None else Covariates.from_dict(saved_covariates)
+            features._set_plain(plain, covariates=covariates, gaps=bool(learnt.get("gaps", False)))
             features._clock = Clock.from_dict(learnt["clock"]) if "clock" in learnt else None
         except (KeyError, TypeError, ValueError) as error:
             raise damaged("plain", f"forecasts without {error}", "what this Rekur wrote") from error

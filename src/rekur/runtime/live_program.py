@@ -5,7 +5,6 @@ Axes: B texts side by side, T steps or tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -182,7 +181,7 @@ class LiveWindows:
 
     def advance(self, steps: Any) -> Array:
         """Return the output (1, K) of a window, the arrays ``steps`` and ``ahead`` by name; (0, K) of no steps."""
-        if not isinstance(steps, Mapping):
+        if not isinstance(steps, dict):
             return self._none
         if self._live is None:
             return self._engine.run([steps["steps"]], [steps["ahead"]])

@@ -156,6 +156,8 @@ class Session:
         self.reset()
         #: one row of outputs at the end decides, without a context: no copy is needed for the tentative piece
         self._is_short = not target.per_step and type(self._stream).encode is FeatureStream.encode
+        #: no step is certain before the end
+        self._holds_all = self._stream.taken is not None
 
     def push(self, event: Any) -> Update:
         """Take one raw event.
@@ -191,6 +193,9 @@ class Session:
         """
         if self._closed:
             self._refuse()
+        if self._holds_all:
+            self._stream.push(event)
+            return None
         encoded = self._stream.encode(event)
         steps = encoded.read
         if self._is_short and not len(steps):
@@ -241,7 +246,8 @@ class Session:
         else:
             outputs = self._live.rest(steps)
         if type(self._decoder) is LastRow:
-            return self._present([self._decoder.rest(outputs, encoded.context)])
+            piece, context = self._decoder.rest(outputs, encoded.context)
+            return None if piece is None else self._target.present_piece(piece, context)
         decoder = self._target.stream()
         decoder.set_state(self._decoder.get_state())
         return self._present([decoder.push(outputs, encoded.context), decoder.finish()])

@@ -150,8 +150,9 @@ class DistributionTarget(Target):
 
     def decode(self, outputs: Any, context: Any = None) -> Floats:
         """Return the quantiles (Q, H) of outputs (H · Q,) in the unit of the data."""
-        z = self._moved(np.sort(np.reshape(outputs, (self.horizon, len(self.levels))).astype(np.float64), axis=1).T)
-        quantiles = context["level"] + context["scale"] * z
+        z = np.array(outputs, np.float64).reshape(self.horizon, len(self.levels))
+        z.sort(axis=1)
+        quantiles = context["level"] + context["scale"] * self._moved(z.T)
         return np.asarray(np.maximum(quantiles, 0.0) if self.non_negative else quantiles)
 
     def _moved(self, z: Floats) -> Floats:
