@@ -19,6 +19,7 @@ from rekur.models.share_branch import ShareBranch
 from rekur.program import Engine
 from rekur.program.members import with_members
 from rekur.tasks.base.branches import best_quarters, mixed
+from rekur.tasks.base.card import card
 
 QUICK: dict[str, Any] = {"epochs": 1, "members": 2}
 
@@ -105,6 +106,19 @@ def test_weights_are_drawn_to_equal_ones() -> None:
     assert best_quarters(net, ridge, "outputs", lambda scores: float((scores**2).mean())) == 2
     assert best_quarters(net, ridge * 8, "outputs", lambda scores: float((scores**2).mean())) == 0
     np.testing.assert_allclose(mixed(net, ridge, 1, "outputs"), 0.75 * net + 0.25 * ridge, rtol=1e-6)
+
+
+def test_the_card_tells_what_each_part_scores_alone(classifier: Classifier) -> None:
+    text = card("m", classifier._config(), classifier.features_, classifier.metrics_)
+    head = next(line for line in text.splitlines() if line.startswith("| | this model"))
+    names = [cell.strip() for cell in head.strip("|").split("|")][3:]
+    parts, rival = classifier.metrics_["parts"], classifier.metrics_["rival"]
+    assert names == [*(f"{part['name']} alone" for part in parts), rival["name"], rival["others"][0]["name"]]
+    (row,) = [line for line in text.splitlines() if line.startswith("| accuracy |")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")][3:]
+    scores = [each["accuracy"] for each in (*parts, rival, *rival["others"])]
+    assert [float(cell) for cell in cells] == pytest.approx(scores, abs=1e-3)
+    assert "The answer is " in text
 
 
 def test_a_ridge_needs_folds() -> None:

@@ -232,6 +232,18 @@ def test_numbers_are_predicted_too(tmp_path: Path) -> None:
     assert isinstance(load(found.bundle), Regressor)
 
 
+def test_a_search_on_series_says_that_its_defaults_are_of_another_network(tmp_path: Path) -> None:
+    lines: list[str] = []
+    how: dict[str, Any] = {"trials": 1, "options": {"epochs": 1, "baseline": False}, "say": lines.append}
+    series, numbers = [[float(i % 5)] * 4 for i in range(30)], [i % 5 for i in range(30)]
+    found = search("regress", series, numbers, out=tmp_path / "series", **how)
+    assert lines[0].startswith("All trials have network recurrent, the first one too")
+    assert found.defaults == "the defaults with network recurrent"
+    lines.clear()
+    assert found_in(tmp_path / "texts", 1, say=lines.append).defaults == "the defaults"
+    assert not any(line.startswith("All trials have") for line in lines)
+
+
 def test_given_validation_items_are_those_that_count(tmp_path: Path) -> None:
     X, y = letters(300, seed=5)
     found = found_in(tmp_path / "s", 2, X_valid=X, y_valid=y)

@@ -73,6 +73,13 @@ def test_of_few_channels_none_is_left_out(size: int, dropped: float) -> None:
     assert RULES["input_dropout"](facts(steps="numbers", size=size)) == dropped
 
 
+@pytest.mark.parametrize(
+    ("steps", "length", "window"), [("letters", 7, 0), ("letters", 30, 9), ("motifs", 60, 5), ("words", 60, 0)]
+)
+def test_letters_of_longer_items_are_read_a_few_at_a_time(steps: str, length: int, window: int) -> None:
+    assert RULES["kernel_size"](facts(steps=steps, length=length)) == window
+
+
 def test_channels_are_called_by_their_names() -> None:
     rows = [Example(np.array([[n, -n], [n + 1.0, 1.0]]), str(n % 2), n, None) for n in range(12)]
     model = Classifier(epochs=1, hidden_size=4, baseline=False)

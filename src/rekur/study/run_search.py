@@ -21,7 +21,7 @@ from rekur.study.report import check_report
 from rekur.study.search_report import REPORT, write_search_report
 from rekur.study.space import Space, make_space
 from rekur.study.study_file import STUDY_FILE
-from rekur.study.trials import CSV, SearchResult, best_first, check_csv, write_csv
+from rekur.study.trials import CSV, SearchResult, best_first, check_csv, shown_options, write_csv
 from rekur.targets import KINDS
 from rekur.tasks import TASKS, load
 from rekur.tasks.base.driver import fit_rival
@@ -102,18 +102,23 @@ def search(
     kind, channels = (train.kind, train.channels) if isinstance(train, Corpus) else (None, None)
     valid = read_data(task, X_valid, y_valid, "X_valid", kind, channels)
     setting = Setting(task, fixed, train, valid, columns or {})
-    searched = make_space(task, kind_of(setting), space or {}, fixed)
+    kind_of_items = kind_of(setting)
+    searched = make_space(task, kind_of_items, space or {}, fixed)
+    studied = CATALOG[task].options_class().only_studied({**fixed, "kind": kind_of_items})
     _check_ends(setting, searched)
     folder = Path(out).absolute()
     _check_folder(folder)
     identity = _identity(setting, searched)
     how: dict[str, Any] = {"trials": trials, "seed": int(fixed.get("seed", 0)), "time_limit": time_limit}
     with _opened(folder, identity, searched, **how, say=say or (lambda text: None)) as driver:
+        if studied:
+            words = shown_options(studied)
+            driver.say(f"All trials have {words}, the first one too: rekur fit takes another model by default.")
         if cluster is not None:
             run_on_cluster(driver, setting, cluster)
         else:
             _one_after_another(driver, setting)
-        return _finish(driver, setting, command)
+        return _finish(driver, setting, command, studied)
 
 
 def _one_after_another(driver: Driver, setting: Setting) -> None:
@@ -136,7 +141,7 @@ def _save(task: Any, folder: Path) -> None:
     task.save(folder, overwrite=True)
 
 
-def _finish(driver: Driver, setting: Setting, command: str) -> SearchResult:
+def _finish(driver: Driver, setting: Setting, command: str, studied: Mapping[str, Any]) -> SearchResult:
     """Write the result of a search, and return it; the best model gets its rival, which trials do without."""
     trials = driver.trials()
     ranked = best_first(trials)
@@ -150,6 +155,7 @@ def _finish(driver: Driver, setting: Setting, command: str) -> SearchResult:
         ended=driver.ended,
         folder=driver.folder,
         space=driver.space,
+        studied=studied,
     )
     write_csv(driver.folder / CSV, trials, list(driver.space))
     if result.best is None:

@@ -112,15 +112,15 @@ def _head(result: SearchResult) -> Head | None:
     if result.best is None or result.best.score is None:
         return None
     name, score = result.monitor.replace("_", " "), result.best.score
-    options = shown_options(result.best.options) or "the defaults"
+    options = shown_options(result.best.options) or result.defaults
     cards = [Card(f"trial {result.best.number}, {name}", shown_score(score), "the best")]
     told = f"Trial {result.best.number} is the best: {name} {shown_score(score)}"
     kind = ""
     defaults = next((trial.score for trial in result.trials if trial.defaults and trial.score is not None), None)
     if defaults is not None and not result.best.defaults:
-        cards.append(Card(f"the defaults, {name}", shown_score(defaults), "trial 0"))
-        told = f"{told}, against {shown_score(defaults)} of the defaults"
-    told = f"{told}, with {options}." if not result.best.defaults else f"{told}, with the defaults."
+        cards.append(Card(f"{result.defaults}, {name}", shown_score(defaults), "trial 0"))
+        told = f"{told}, against {shown_score(defaults)} of {result.defaults}"
+    told = f"{told}, with {options}." if not result.best.defaults else f"{told}, with {result.defaults}."
     rival = _rival_of(result)
     if (metric := result.monitor.removeprefix("valid_")) in rival:
         theirs = rival[metric]

@@ -123,6 +123,7 @@ class SearchResult:
         ended: ``finished``, ``time limit``, ``interrupted`` or ``every combination was tried``.
         folder: the folder of the search; the best model is in its subfolder ``best``.
         space: the searched options.
+        studied: options of all trials that ``rekur fit`` sets otherwise by default, such as the network.
     """
 
     trials: tuple[Trial, ...]
@@ -133,6 +134,12 @@ class SearchResult:
     ended: str
     folder: Path
     space: Space
+    studied: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def defaults(self) -> str:
+        """The defaults of its trials in words."""
+        return "the defaults" + (f" with {shown_options(self.studied)}" if self.studied else "")
 
     @property
     def bundle(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 from rekur._numbers import shown, shown_interval
 from rekur.features import Features
 from rekur.metrics import METRICS
+from rekur.models.branch_spec import GRID
 from rekur.program.cells import TRANSFORMER
 from rekur.runtime.rival import rival_metrics
 
@@ -46,6 +47,7 @@ def card(name: str, config: Mapping[str, Any], features: Features, metrics: Mapp
         *(["Items are weighted by `sample_weight`, for this model and the other alike.", ""] * ("weighted" in metrics)),
         *_table(metrics),
         "",
+        *_weights(spec, metrics.get("parts", [])),
         *_signatures(metrics),
         "## Input",
         "",
@@ -108,16 +110,27 @@ def _model(spec: Mapping[str, Any]) -> str:
     return f"{article} {spec['cell']} model ({spec['num_layers']} × {spec['hidden_size']}"
 
 
+def _weights(spec: Mapping[str, Any], parts: list[Any]) -> list[str]:
+    """Return a line on the weights of the parts of the answer; none where a network answers alone."""
+    if not parts:
+        return []
+    ridge = (spec.get("branch") or {"quarters": 0})["quarters"] / GRID
+    return [f"The answer is {1 - ridge:.0%} network and {ridge:.0%} ridge on random convolutions.", ""]
+
+
 def _table(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the scores of the model and its interval, of each part of it alone, and of the rivals."""
     rival = rival_metrics(metrics)
+    parts = [{**part, "name": f"{part['name']} alone"} for part in metrics.get("parts", [])]
+    others = [*parts, {"name": "rival", **rival}, *rival.get("others", [])]
     rows = [
-        "| | this model | 95 % interval | " + rival.get("name", "rival") + " |",
-        "| --- | --- | --- | --- |",
+        "| | this model | 95 % interval | " + " | ".join(each["name"] for each in others) + " |",
+        "| --- | --- | --- |" + " --- |" * len(others),
     ]
     for key in METRICS:
         if metrics.get(key) is not None:
             between = shown_interval(metrics.get(f"{key}_interval"))
-            score = rival.get(key)
-            other = "" if score is None or math.isnan(score) else shown(score)
-            rows.append(f"| {key.replace('_', ' ')} | {shown(metrics[key])} | {between} | {other} |")
+            scores = [each.get(key) for each in others]
+            cells = ["" if score is None or math.isnan(score) else shown(score) for score in scores]
+            rows.append(f"| {key.replace('_', ' ')} | {shown(metrics[key])} | {between} | {' | '.join(cells)} |")
     return rows

@@ -23,30 +23,36 @@ class Facts:
             in long sequences) or ``numbers``.
         size: tokens in the vocabulary, or numbers a step.
         outputs: number of scores.
+        length: steps of the middle item.
     """
 
     items: int
     steps: str
     size: int
     outputs: int
+    length: int = 0
 
     @classmethod
     def of(cls, lengths: NDArray[np.int64], features: Features, outputs: int) -> Self:
         """Return the facts of a training set."""
+        length = int(np.median(lengths)) if len(lengths) else 0
         if not features.is_discrete:
             steps = "numbers"
         elif getattr(features, "tokens_", "") in ("word", "bpe"):
             steps = "words"
         else:
-            steps = "motifs" if np.median(lengths) >= _MOTIF_LENGTH else "letters"
-        return cls(len(lengths), steps, features.size, outputs)
+            steps = "motifs" if length >= _MOTIF_LENGTH else "letters"
+        return cls(len(lengths), steps, features.size, outputs, length)
 
 
 #: steps of the optimiser after which training has usually done what it can, and passes at least
 _BUDGET = {"words": 800, "letters": 4500, "motifs": 2500, "numbers": 3000}
 _FEWEST_PASSES = {"words": 6, "letters": 8, "motifs": 8, "numbers": 10}
-#: the middle length from which letters are read a few at a time: in DNA, say, three together mean something
+#: the middle length from which letters are motifs: in DNA, say, three together mean something
 _MOTIF_LENGTH = 32
+#: the middle length from which letters are read a few at a time: what stood some steps ago is then learnt sooner, while
+#: words as short as names gain nothing
+_WINDOW_LENGTH = 16
 _MOST_PASSES = {"words": 40, "letters": 120, "motifs": 120, "numbers": 120}
 #: from here on, a few passes are enough, and a larger model pays
 _MANY_ITEMS = 50_000
@@ -71,6 +77,13 @@ def _hidden_size(facts: Facts) -> int:
     return sizes.get(facts.steps, 128)
 
 
+def _kernel_size(facts: Facts) -> int:
+    """Letters of items that are not short are read a few at a time, motifs in DNA fewer."""
+    if facts.steps == "letters":
+        return 9 if facts.length >= _WINDOW_LENGTH else 0
+    return 5 if facts.steps == "motifs" else 0
+
+
 def _by(words: float, letters: float, motifs: float, numbers: float) -> Callable[[Facts], float]:
     values = {"words": words, "letters": letters, "motifs": motifs, "numbers": numbers}
     return lambda facts: values[facts.steps]
@@ -85,7 +98,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "cell": lambda facts: "lstm",
     "hidden_size": _hidden_size,
     "embedding_size": lambda facts: 64,
-    "kernel_size": lambda facts: 5 if facts.steps == "motifs" else 0,
+    "kernel_size": _kernel_size,
     "pooling": lambda facts: "last+mean+max",
     "token_dropout": _by(0.2, 0.05, 0.1, 0.0),
     "input_dropout": _input_dropout,
