@@ -7,14 +7,13 @@ lengths drawn as there; with one it is a trained model and the lines of a file. 
 the same batches: "torch" steps in PyTorch under the same search, "topk" does all of it in PyTorch, with ``torch.topk``
 first in each row and then in each source. In all of them rows that end leave, and no memory is copied for a row. Rivals
 take turns, and every figure is a median; a ratio below 1 means that the engine takes less time than the faster rival.
-Before that it is checked that all of them find the same texts. Idle threads of PyTorch sleep, since threads that spin
-would take the cores from the engine in the same process.
+Before that it is checked that all of them find the same texts. The engine's kernels run on the threads of PyTorch,
+which spin between calls as PyTorch wants them to.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when PyTorch is imported
-
 import torch
 from numpy.typing import NDArray
 

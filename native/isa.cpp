@@ -11,6 +11,7 @@
 #include "elman.h"
 #include "gru.h"
 #include "layer.h"
+#include "likeliest_run.h"
 #include "lstm.h"
 #include "product.h"
 #include "rows_run.h"
@@ -78,7 +79,8 @@ extern const InstructionSet instruction_set;
 const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(), table<double>(),
                                          {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_ridge,
                                           run_cell},
-                                         {run_log_softmax, run_cross_entropy, run_cross_entropy_gradient, run_attend}};
+                                         {run_log_softmax, run_cross_entropy, run_cross_entropy_gradient, run_attend},
+                                         {groups_of, run_likeliest, join_likeliest}};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "layout.h"
+#include "likeliest.h"
 #include "linear.h"
 #include "rows.h"
 #include "share.h"
@@ -35,6 +36,7 @@ struct InstructionSet {
     Kernels<double> twice;
     StepKernels step;
     RowKernels rows;
+    LikeliestKernels likeliest;
 
     template <class S>
     const Kernels<S>& of() const;

@@ -57,6 +57,7 @@ void bind_linear(nb::module_& m);
 void bind_rows(nb::module_& m);
 void bind_recall(nb::module_& m);
 void bind_windows(nb::module_& m);
+void bind_matrix(nb::module_& m);
 
 }  // namespace rekur
 
@@ -79,4 +80,5 @@ NB_MODULE(_native, m) {
     rekur::bind_recall(m);
     rekur::bind_rows(m);
     rekur::bind_windows(m);
+    rekur::bind_matrix(m);
 }

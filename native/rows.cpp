@@ -10,15 +10,14 @@ namespace {
 // Fewer numbers than this are done before a second thread has come.
 constexpr int64_t worth_a_thread = 50'000;
 
-void log_softmax(nb::handle scores, nb::handle bias, int64_t skip, int threads) {
+void log_softmax(nb::handle scores, int64_t skip, int threads) {
     View found;
     if (!view_of(scores, true, found) || found.axes != 2) {
         throw std::invalid_argument("scores: expected an array of two axes that can be written.");
     }
-    LogSoftmax a{found.sizes[0], found.sizes[1], skip, nullptr, nullptr};
+    LogSoftmax a{found.sizes[0], found.sizes[1], skip, nullptr};
     if (skip < 0 || skip >= a.columns) throw std::invalid_argument("skip: expected fewer than all columns.");
     a.scores = numbers_of<float>(found, "scores", a.rows * a.columns);
-    if (!bias.is_none()) a.bias = numbers_of<const float>(bias, "bias", a.columns - skip);
     const RowKernels& kernels = select().rows;
     nb::gil_scoped_release release;
     run_together(a.rows * a.columns < worth_a_thread ? 1 : threads,
@@ -96,7 +95,7 @@ void attend(nb::dict values, int threads) {
 
 void bind_rows(nb::module_& m) {
     using namespace nb::literals;
-    m.def("log_softmax", &log_softmax, "scores"_a, "bias"_a.none(), "skip"_a, "threads"_a);
+    m.def("log_softmax", &log_softmax, "scores"_a, "skip"_a, "threads"_a);
     m.def("cross_entropy", &cross_entropy, "values"_a, "threads"_a);
     m.def("attend", &attend, "values"_a, "threads"_a);
 }

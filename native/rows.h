@@ -11,7 +11,6 @@ namespace rekur {
 
 struct LogSoftmax {
     int64_t rows, columns, skip;  // the first skip columns of a row become -inf, and count for nothing
-    const float* bias;            // of the other columns, or null
     float* scores;                // (rows, columns), in and out
 };
 

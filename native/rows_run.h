@@ -48,14 +48,7 @@ inline void log_softmax_row(const LogSoftmax& a, float* row) {
     const int64_t size = a.columns - a.skip;
     float* x = row + a.skip;
     for (int64_t i = 0; i < a.skip; ++i) row[i] = nothing;
-    const float most = greatest_over(size, [&](int64_t i, int count) {
-        Vec<float> v = load<float>(x + i, count);
-        if (a.bias) {
-            v = v + load<float>(a.bias + i, count);
-            store(x + i, v, count);
-        }
-        return v;
-    });
+    const float most = greatest_over(size, [&](int64_t i, int count) { return load<float>(x + i, count); });
     const float off = log_total(x, size, most);
     each_vector<float>(size, [&](int64_t i, int count) { store(x + i, load<float>(x + i, count) - off, count); });
 }

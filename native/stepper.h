@@ -13,7 +13,7 @@ namespace rekur {
 enum class Precision : int { float32, bfloat16, int8 };
 
 constexpr int64_t state_pad = 16;  // numbers: no vector is longer
-constexpr int64_t step_rows = 96;  // that go through the layers together, so that their states stay in a near cache
+constexpr int64_t step_rows = 256;  // that go through the layers together: weights are read once for all of them
 constexpr int64_t byte_pad = 64;
 
 // One product of a layer: weights as pack_step gave them.

@@ -4,26 +4,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
-#include <new>
 #include <vector>
 
 #include "kernels.h"
+#include "memory.h"
 #include "stepper.h"
 
 namespace rekur {
 
-struct FreeLines {
-    void operator()(char* p) const { ::operator delete[](p, std::align_val_t{64}); }
-};
+// Memory from a cache line's border, or on large pages where it is much.
+using Lines = Room<char>;
 
-// Memory from a cache line's border.
-using Lines = std::unique_ptr<char[], FreeLines>;
-
-inline Lines lines(int64_t bytes) {
-    const auto size = static_cast<size_t>(bytes > 0 ? bytes : 1);
-    return Lines(static_cast<char*>(::operator new[](size, std::align_val_t{64})));
-}
+inline Lines lines(int64_t bytes) { return Lines(std::max<int64_t>(bytes, 1)); }
 
 struct PackedStep {
     Lines weights, scale, sums;

@@ -27,6 +27,7 @@ int main() {
         run("steps", check::check_steps);
         run("cells", check::check_cells);
         run("rows", check::check_rows);
+        run("likeliest", check::check_likeliest);
     }
     check::Report recalls;
     check::check_recalls(recalls);

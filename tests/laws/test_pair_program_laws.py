@@ -51,6 +51,41 @@ def test_the_engine_gives_what_the_ops_define(engines, key, sequences, length, d
 
 
 @quick
+@given(
+    st.sampled_from(list(PROGRAMS)), sources, st.integers(1, TOKENS + 1), st.sets(st.integers(0, TOKENS - 1)), st.data()
+)
+def test_the_largest_outputs_are_those_of_a_step(engines, key, sequences, count, apart, data):
+    engine, others = engines[key], sorted(apart)
+    if not engine.most_listed:
+        return
+    state = engine.begin(len(sequences), engine.encode(sequences))
+    ids = np.array(data.draw(st.lists(st.integers(0, TOKENS - 1), min_size=len(sequences), max_size=len(sequences))))
+    outputs, after = engine.step(ids, state)
+    tokens, scores, of_others, after_too = engine.largest(ids, state, count, others)
+    assert np.array_equal(after.arrays["hidden.h"], after_too.arrays["hidden.h"])
+    np.testing.assert_allclose(of_others, outputs[:, others], atol=1e-5)
+    outputs[:, others] = -np.inf
+    expected = np.full(scores.shape, -np.inf, np.float32)
+    expected[:, :TOKENS] = np.sort(outputs, axis=1)[:, ::-1][:, :count]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    there = np.isfinite(scores)
+    np.testing.assert_allclose(np.take_along_axis(outputs, tokens, axis=1)[there], scores[there], atol=1e-5)
+
+
+@quick
+@given(st.sampled_from(list(PROGRAMS)), sources, st.integers(1, 4), st.integers(0, 3))
+def test_a_search_over_listed_tokens_is_one_over_all(engines, key, sequences, beam, least):
+    engine, options = engines[key], {"rules": Rules(end=3, begin=2), "least": least, "most": 5, "beam": beam}
+    without = Rules(end=3, begin=2, no_repeat=6)  # such a rule needs all tokens; here it never applies
+    listed = beam_search(engine, len(sequences), engine.encode(sequences), **options)
+    every = beam_search(engine, len(sequences), engine.encode(sequences), **options | {"rules": without})
+    for one, other in zip(listed, every, strict=True):
+        assert [each.ids.tolist() for each in one] == [each.ids.tolist() for each in other]
+        assert [each.is_cut for each in one] == [each.is_cut for each in other]
+        np.testing.assert_allclose([each.score for each in one], [each.score for each in other], atol=1e-5)
+
+
+@quick
 @given(st.sampled_from(list(PROGRAMS)), sources, st.data())
 def test_whole_targets_are_scored_as_the_ops_define(engines, key, sequences, data):
     engine, (program, weights) = engines[key], PROGRAMS[key]

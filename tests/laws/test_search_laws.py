@@ -41,6 +41,25 @@ class Tree:
         return state[0][rows], state[1][rows]
 
 
+class Listing(Tree):
+    """The same, where the likeliest tokens of a row are listed, up to four of them."""
+
+    most_listed = 4
+
+    @property
+    def vocabulary(self):
+        return self.size
+
+    def largest(self, ids, state, count, apart):
+        scores, state = self.step(ids, state)
+        others = scores[:, apart]
+        scores[:, apart] = -np.inf
+        tokens = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        listed = np.take_along_axis(scores, tokens, axis=1)
+        wider = [(0, 0), (0, count - tokens.shape[1])]
+        return np.pad(tokens, wider), np.pad(listed, wider, constant_values=-np.inf), others, state
+
+
 def follows(tokens, row, rules, least, most):
     """The tokens that may follow and their log-probabilities, and whether the end comes too early, by definition."""
     n = rules.no_repeat
@@ -89,12 +108,13 @@ def same(hypotheses, expected, alpha):
 
 rules_of = st.builds(Rules, end=st.just(END), no_repeat=st.integers(0, 3))
 alphas = st.sampled_from([0.0, 0.5, 1.0, 2.0])
+trees = st.sampled_from([Tree, Listing])
 
 
 @quick
-@given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), rules_of, alphas, st.integers(0, 10**6))
-def test_a_wide_beam_is_exhaustive(free, most, least, rules, alpha, number):
-    model, least = Tree(END + 1 + free), min(least, most)
+@given(trees, st.integers(1, 3), st.integers(1, 4), st.integers(0, 2), rules_of, alphas, st.integers(0, 10**6))
+def test_a_wide_beam_is_exhaustive(tree, free, most, least, rules, alpha, number):
+    model, least = tree(END + 1 + free), min(least, most)
     width = (free + 1) ** most
     options = {"rules": rules, "least": least, "most": most, "alpha": alpha}
     pool = beam_search(model, 1, [number], beam=width, n_best=width, **options)[0]
@@ -104,9 +124,9 @@ def test_a_wide_beam_is_exhaustive(free, most, least, rules, alpha, number):
 
 
 @quick
-@given(st.integers(4, 9), st.integers(1, 6), st.integers(0, 3), st.integers(1, 7), rules_of, alphas, st.data())
-def test_a_beam_is_its_definition_whoever_stands_beside_it(size, most, least, beam, rules, alpha, data):
-    model, numbers = Tree(size), data.draw(st.lists(st.integers(0, 1000), min_size=1, max_size=4))
+@given(trees, st.integers(4, 9), st.integers(1, 6), st.integers(0, 3), st.integers(1, 7), rules_of, alphas, st.data())
+def test_a_beam_is_its_definition_whoever_stands_beside_it(tree, size, most, least, beam, rules, alpha, data):
+    model, numbers = tree(size), data.draw(st.lists(st.integers(0, 1000), min_size=1, max_size=4))
     limits = np.array(data.draw(st.lists(st.integers(1, 6), min_size=len(numbers), max_size=len(numbers))))
     least = np.minimum(least, limits)
     n_best = data.draw(st.integers(1, beam))
@@ -121,11 +141,20 @@ def test_a_beam_is_its_definition_whoever_stands_beside_it(size, most, least, be
 
 
 @quick
-@given(st.integers(4, 9), st.integers(1, 8), rules_of, alphas, st.lists(st.integers(0, 1000), min_size=1, max_size=5))
-def test_a_beam_of_one_is_greedy(size, most, rules, alpha, numbers):
+@given(
+    trees,
+    st.integers(4, 9),
+    st.integers(1, 8),
+    rules_of,
+    alphas,
+    st.lists(st.integers(0, 1000), min_size=1, max_size=5),
+)
+def test_a_beam_of_one_is_greedy(tree, size, most, rules, alpha, numbers):
     options = {"rules": rules, "most": most, "alpha": alpha}
-    beam = beam_search(Tree(size), len(numbers), numbers, beam=1, **options)
-    greedy = greedy_search(Tree(size), len(numbers), numbers, **options)
+    beam = beam_search(tree(size), len(numbers), numbers, beam=1, **options)
+    greedy = greedy_search(tree(size), len(numbers), numbers, **options)
+    plainly = greedy_search(Tree(size), len(numbers), numbers, **options)
+    assert plain(greedy) == plain(plainly)
     for hypotheses, hypothesis in zip(beam, greedy, strict=True):
         same(hypotheses, [(tuple(hypothesis.ids.tolist()), hypothesis.log_probability, hypothesis.is_cut)], alpha)
 

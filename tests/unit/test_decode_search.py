@@ -53,6 +53,23 @@ def run(search, model, **options):
     return search(model, options.pop("batch", 1), **{"rules": RULES, "most": 4} | options)
 
 
+class ListedTable(Table):
+    """The same, where the likeliest tokens of a row are listed."""
+
+    most_listed = 9
+
+    @property
+    def vocabulary(self):
+        return self.table.shape[1]
+
+    def largest(self, ids, state, count, apart):
+        scores, state = self.step(ids, state)
+        others = scores[:, apart]
+        scores[:, apart] = -np.inf
+        tokens = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        return tokens, np.take_along_axis(scores, tokens, axis=1), others, state
+
+
 searches = pytest.mark.parametrize("search", [beam_search, greedy_search, sample_sequences])
 
 
@@ -107,6 +124,23 @@ def test_broken_weights_are_refused_by_name(search, value, token):
     )
     with pytest.raises(InputError, match=expected):
         run(search, model)
+
+
+@pytest.mark.parametrize("search", [beam_search, greedy_search])
+def test_listed_tokens_are_checked_as_all_are(search):
+    model = ListedTable(np.exp(ENDLESS))
+    hypothesis = one_of(run(search, model, most=7))
+    assert len(hypothesis.ids) == 7
+    assert hypothesis.is_cut
+    assert hypothesis.log_probability == pytest.approx(7 * np.log(0.5) + np.log(1e-6), rel=1e-5)
+    with pytest.raises(InputError, match="vocabulary of the model: got 5; expected more than 9, the end"):
+        run(search, model, rules=Rules(end=9))
+    for value, expected in ((np.nan, "got NaN"), (np.inf, "got inf"), (30, "got 30")):
+        model.table[:, 2] = value
+        with pytest.raises(InputError, match=f"of the next token: {expected}"):
+            run(search, model)
+    model.table[:, 2] = -np.inf
+    assert one_of(run(search, model)).log_probability == -np.inf
 
 
 @searches

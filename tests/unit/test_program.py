@@ -287,6 +287,18 @@ def test_no_steps_leave_the_state_as_it_was() -> None:
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_a_mean_is_that_of_each_sequence(rows: int) -> None:
+    state = {"mean": "mean", "count": "count"}
+    op = Op("mean", ("input",), "mean", 3, state=state)
+    slots = (State("mean", (3,)), State("count", (1,), "int64"))
+    random = np.random.default_rng(rows)
+    sequences = [random.normal(size=(length, 3)) for length in random.integers(0, 6, rows)]
+    expected = [each.mean(axis=0) if len(each) else np.zeros(3) for each in sequences]
+    engine = Engine(Program.of("regress", Input("rows", 3), {}, slots, (op,)), {})
+    np.testing.assert_allclose(engine.run(sequences), expected, atol=1e-6)
+
+
 def test_state_of_another_model() -> None:
     engine = Engine(small(), arrays(small()))
     state = engine.initial_state()

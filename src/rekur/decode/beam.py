@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rekur import _check
 from rekur.decode.candidates import Candidates, best_candidates
 from rekur.decode.hypotheses import Hypothesis
+from rekur.decode.listed import best_listed, listed_steps
 from rekur.decode.rules import NEVER, Masks, Rules
 from rekur.decode.steps import Ids, StepFunction
 
@@ -83,9 +84,15 @@ def beam_search(
     if not batch:
         return []
     state, ids = model.begin(batch, memory), np.full(batch, rules.begin, np.int64)
+    listed = listed_steps(model, run.masks, beam)
     while len(ids):
-        scores, state = model.step(ids, state)
-        rows, ids = run.advance(scores, stop_early=stop_early)
+        if listed is None:
+            scores, state = model.step(ids, state)
+            best = run.best(scores)
+        else:
+            after, state = listed.step(ids, state, run.numbers, run.length)
+            best = best_listed(after, run.totals, run.searches, beam, end=rules.end)
+        rows, ids = run.advance(best, stop_early=stop_early)
         if len(ids):
             state = model.select(state, rows)
     return run.results()
@@ -95,31 +102,44 @@ class _Run:
     """The live rows and the finished sequences of one call of :func:`beam_search`."""
 
     def __init__(self, masks: Masks, batch: int, beam: int, alpha: float, n_best: int) -> None:
-        self._masks, self._beam, self._alpha, self._n_best = masks, beam, alpha, n_best
-        self._numbers = np.arange(batch)
-        self._totals = np.zeros(batch)
+        self.masks, self._beam, self._alpha, self._n_best = masks, beam, alpha, n_best
+        # of the live rows: the search, and the log-probability so far
+        self.numbers = np.arange(batch)
+        self.totals = np.zeros(batch)
         self._history = np.empty((batch, 0), np.int64)
         # of each place of a search: its score, and the sequence
         self._scores = np.full((batch, beam), -np.inf)
         self._finished = np.zeros(batch, np.int64)
         self._ended: list[tuple[Ids, NDArray[np.float64], NDArray[np.bool_], Ids]] = []
 
-    def advance(self, scores: NDArray[Any], *, stop_early: bool) -> tuple[Ids, Ids]:
-        """Take the log-probabilities of the next token; return the rows that go on, and their next tokens (B,)."""
-        allowed = self._masks.apply(scores, self._history, self._numbers)
-        searches = np.unique(self._numbers, return_inverse=True)[1]
-        end = self._masks.rules.end
-        best = best_candidates(allowed, self._totals, searches, self._beam, end=end)
+    @property
+    def length(self) -> int:
+        """Tokens of a live row."""
+        return self._history.shape[1]
+
+    @property
+    def searches(self) -> Ids:
+        """The search of each live row (B,), of those that have one: 0, …, none left out."""
+        return np.cumsum(np.diff(self.numbers, prepend=self.numbers[:1]) > 0)
+
+    def best(self, scores: NDArray[Any]) -> Candidates:
+        """Return the likeliest continuations, from the log-probabilities of the next token (B, V)."""
+        allowed = self.masks.apply(scores, self._history, self.numbers)
+        best = best_candidates(allowed, self.totals, self.searches, self._beam, end=self.masks.rules.end)
         allowed.restore()
-        numbers = self._numbers[best.rows]
+        return best
+
+    def advance(self, best: Candidates, *, stop_early: bool) -> tuple[Ids, Ids]:
+        """Take the likeliest continuations; return the rows that go on, and their next tokens (B,)."""
+        numbers = self.numbers[best.rows]
         has_place = best.order < self._beam - self._finished[numbers]
-        is_end = best.tokens == end
+        is_end = best.tokens == self.masks.rules.end
         self._finish(best, numbers, np.flatnonzero(has_place & is_end))
         goes_on = has_place & ~is_end
         if stop_early:
             goes_on &= self._can_win(best, numbers, goes_on)[numbers]
         rows, tokens = best.rows[goes_on], best.tokens[goes_on]
-        self._numbers, self._totals = numbers[goes_on], best.totals[goes_on]
+        self.numbers, self.totals = numbers[goes_on], best.totals[goes_on]
         self._history = np.concatenate([self._history[rows], tokens[:, None]], axis=1)
         return rows, tokens
 
@@ -148,7 +168,7 @@ class _Run:
         size = len(self._finished)
         highest = np.full(size, -np.inf)
         np.maximum.at(highest, numbers[goes_on], best.totals[goes_on])
-        reach = highest / (self._masks.most + 1.0) ** self._alpha
+        reach = highest / (self.masks.most + 1.0) ** self._alpha
         worst = np.partition(self._scores, self._beam - self._n_best, axis=1)[:, self._beam - self._n_best]
         can_win: NDArray[np.bool_] = reach > worst
         return can_win

@@ -6,12 +6,14 @@ Axes: N searches, B live rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rekur import _check
 from rekur.decode.hypotheses import Hypothesis
+from rekur.decode.listed import likeliest_listed, listed_steps
 from rekur.decode.rules import NEVER, Masks, Rules
 from rekur.decode.sample import Sampler
 from rekur.decode.steps import Ids, Scores, StepFunction
@@ -56,7 +58,16 @@ def greedy_search(
         [3, 3, 3]
     """
     every = np.arange(_check.whole("batch", batch, 0))
-    return _follow(model, memory, Masks(rules, batch, least, most), every, alpha, lambda scores, _: _likeliest(scores))
+    masks = Masks(rules, batch, least, most)
+    listed = listed_steps(model, masks, 1) if batch else None
+    if listed is None:
+        return _follow(model, memory, masks, every, alpha, _picked(model, masks, lambda scores, _: _likeliest(scores)))
+
+    def follow(ids: Ids, state: Any, history: Ids, numbers: Ids) -> _Followed:
+        after, state = listed.step(ids, state, numbers, history.shape[1])
+        return _Followed(*likeliest_listed(after, end=rules.end), after.ends.is_cut, state)
+
+    return _follow(model, memory, masks, every, alpha, follow)
 
 
 def sample_sequences(
@@ -104,36 +115,56 @@ def sample_sequences(
             draws.select(np.searchsorted(draws.numbers, live + first_number))
         return draws.draw(scores)[0]
 
-    return _follow(model, memory, masks, numbers, alpha, pick)
+    return _follow(model, memory, masks, numbers, alpha, _picked(model, masks, pick))
+
+
+class _Followed(NamedTuple):
+    """The next tokens of the live rows (B,), their log-probabilities, whether an end comes too early, and the state."""
+
+    ids: Ids
+    scores: NDArray[np.float64]
+    is_cut: NDArray[np.bool_]
+    state: Any
+
+
+#: from the last token of each row, the state, all tokens (B, T) and the numbers of the searches to the next tokens
+_Follow = Callable[[Ids, Any, Ids, Ids], _Followed]
+
+
+def _picked(model: StepFunction, masks: Masks, pick: Callable[[Scores, Ids], Ids]) -> _Follow:
+    """Return what follows a model by ``pick``: the next tokens (B,) of the searches with these numbers (B,)."""
+    end = masks.rules.end
+
+    def follow(ids: Ids, state: Any, history: Ids, numbers: Ids) -> _Followed:
+        scores, state = model.step(ids, state)
+        allowed = masks.apply(scores, history, numbers)
+        ends = allowed.ends(allowed.scores.max(axis=1))
+        allowed.scores[:, end] = ends.scores
+        ids = np.where(ends.must_end, end, pick(allowed.scores, numbers))
+        picked = allowed.scores[np.arange(len(ids)), ids].astype(np.float64)
+        allowed.restore()
+        return _Followed(ids, picked, ends.is_cut, state)
+
+    return follow
 
 
 def _follow(
-    model: StepFunction,
-    memory: Any,
-    masks: Masks,
-    numbers: Ids,
-    alpha: float,
-    pick: Callable[[Scores, Ids], Ids],
+    model: StepFunction, memory: Any, masks: Masks, numbers: Ids, alpha: float, follow: _Follow
 ) -> list[Hypothesis]:
-    """Return one sequence a search; ``pick`` returns the next tokens (B,) of the searches with these numbers (B,)."""
+    """Return one sequence a search, of the searches with these numbers (B,)."""
     alpha = _check.number("alpha", alpha, 0)
     end, results = masks.rules.end, dict[int, Hypothesis]()
     state = model.begin(len(numbers), memory) if len(numbers) else None
     ids, totals = np.full(len(numbers), masks.rules.begin, np.int64), np.zeros(len(numbers))
     history = np.empty((len(numbers), 0), np.int64)
     while len(ids):
-        scores, state = model.step(ids, state)
-        allowed = masks.apply(scores, history, numbers)
-        ends = allowed.ends(allowed.scores.max(axis=1))
-        allowed.scores[:, end] = ends.scores
-        ids = np.where(ends.must_end, end, pick(allowed.scores, numbers))
-        totals = totals + allowed.scores[np.arange(len(ids)), ids]
-        allowed.restore()
+        ids, scores, is_cut, state = follow(ids, state, history, numbers)
+        totals = totals + scores
         is_end = ids == end
         for row in np.flatnonzero(is_end).tolist():
             total = float(totals[row]) if totals[row] > NEVER / 2 else -np.inf
             score = total / (history.shape[1] + 1) ** alpha
-            results[int(numbers[row])] = Hypothesis(history[row], total, score, bool(ends.is_cut[row]))
+            results[int(numbers[row])] = Hypothesis(history[row], total, score, bool(is_cut[row]))
         rows = np.flatnonzero(~is_end)
         history = np.concatenate([history[rows], ids[rows, None]], axis=1)
         ids, totals, numbers = ids[rows], totals[rows], numbers[rows]

@@ -112,7 +112,21 @@ class Masks:
         if wrong := np.flatnonzero(self.least > self.most).tolist():
             n = wrong[0]
             raise InputError(describe("least", int(self.least[n]), f"at most {self.most[n]}, the most tokens"))
-        self._never = [number for number in (*rules.never, rules.begin) if number != rules.end]
+        self._never = [number for number in sorted({*rules.never, rules.begin}) if number != rules.end]
+
+    def apart(self, size: int) -> list[int]:
+        """Return the end and what is never written, of V tokens.
+
+        Raises:
+            InputError: the vocabulary lacks the end.
+        """
+        if size <= self.rules.end:
+            raise InputError(describe("vocabulary of the model", size, f"more than {self.rules.end}, the end"))
+        return [self.rules.end, *(number for number in self._never if number < size)]
+
+    def limits(self, numbers: Ids, length: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which searches (B,) may end after so many tokens, and which must."""
+        return self.least[numbers] <= length, self.most[numbers] <= length
 
     def apply(self, scores: Scores, history: Ids, numbers: Ids) -> Allowed:
         """Return what may follow in each row.
@@ -131,7 +145,7 @@ class Masks:
             raise InputError(describe("shape of the log-probabilities", scores.shape, expected))
         if not scores.flags.writeable or not scores.flags.c_contiguous or scores.dtype not in (np.float32, np.float64):
             scores = np.array(scores, np.float32)
-        columns = [rules.end, *(number for number in self._never if number < scores.shape[1])]
+        columns = self.apart(scores.shape[1])
         plain = scores[:, columns]
         changed: list[tuple[Any, NDArray[Any]]] = []
         if rules.no_repeat:
@@ -140,8 +154,7 @@ class Masks:
             scores[repeated] = -np.inf
         changed.append(((slice(None), columns), plain))
         scores[:, columns] = -np.inf
-        end, is_last = plain[:, 0].astype(np.float64), self.most[numbers] <= length
-        return Allowed(scores, end, self.least[numbers] <= length, is_last, changed)
+        return Allowed(scores, plain[:, 0].astype(np.float64), *self.limits(numbers, length), changed)
 
 
 class Allowed(NamedTuple):
@@ -170,13 +183,7 @@ class Allowed(NamedTuple):
         Raises:
             InputError: one is NaN or above 0.
         """
-        check_log_probabilities(largest)
-        check_log_probabilities(self.end)
-        must_end = self.is_last | (largest == -np.inf)
-        is_cut = must_end & ((largest > self.end) | (largest == -np.inf))
-        scores = np.where(self.may_end | must_end, self.end, -np.inf)
-        scores[must_end] = np.maximum(scores[must_end], NEVER)
-        return Ends(scores, must_end, is_cut)
+        return Ends.of(largest, self.end, self.may_end, self.is_last)
 
     def restore(self) -> None:
         """Give the scores their values back."""
@@ -196,6 +203,29 @@ class Ends(NamedTuple):
     scores: NDArray[np.float64]
     must_end: NDArray[np.bool_]
     is_cut: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, largest: NDArray[Any], end: NDArray[np.float64], may_end: NDArray[np.bool_], is_last: NDArray[np.bool_]
+    ) -> Ends:
+        """Return how rows may end.
+
+        Args:
+            largest: the largest log-probability of what else may follow, (B,).
+            end: log-probabilities of the end, (B,).
+            may_end: whether the row may end, (B,).
+            is_last: whether it must, (B,).
+
+        Raises:
+            InputError: a log-probability is NaN or above 0.
+        """
+        check_log_probabilities(largest)
+        check_log_probabilities(end)
+        must_end = is_last | (largest == -np.inf)
+        is_cut = must_end & ((largest > end) | (largest == -np.inf))
+        scores = np.where(may_end | must_end, end, -np.inf)
+        scores[must_end] = np.maximum(scores[must_end], NEVER)
+        return cls(scores, must_end, is_cut)
 
 
 def check_log_probabilities(largest: NDArray[Any]) -> None:

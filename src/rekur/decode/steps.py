@@ -5,6 +5,7 @@ Axes: N rows (sequences side by side), T tokens, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -48,3 +49,30 @@ class PromptReader(Protocol):
 
     def read(self, ids: Ids, state: Any, /) -> tuple[Scores, Any]:
         """Return the scores (1, V) of the next token after T >= 1 more tokens of one sequence, and the state."""
+
+
+@runtime_checkable
+class Lister(Protocol):
+    """A step function that finds the likeliest tokens of a row itself, so that nobody looks through all of them."""
+
+    @property
+    def most_listed(self) -> int:
+        """Most tokens W that it lists of a row; 0 where it lists none."""
+
+    @property
+    def vocabulary(self) -> int:
+        """Vocabulary size V."""
+
+    def largest(self, ids: Ids, state: Any, count: int, apart: Sequence[int], /) -> tuple[Ids, Scores, Scores, Any]:
+        """Return the likeliest tokens (N, W) after one more token of each sequence, int64 (N,), and the state.
+
+        Args:
+            ids: one more token of each sequence, int64 (N,).
+            state: of the sequences.
+            count: W, in [1, most_listed].
+            apart: A tokens that are not listed.
+
+        Returns:
+            the tokens, the likeliest first, of equals the lower; their log-probabilities (N, W), minus infinity where a
+            row has fewer tokens; those of the tokens apart (N, A); and the state.
+        """

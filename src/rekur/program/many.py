@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,23 @@ class _Affine(Stage):
         return arithmetic.short_affine(reads[0], self.weights["weight"], self.weights.get("bias"))
 
 
+class _PackedAffine(Stage):
+    """A product of many rows with a matrix that is packed once."""
+
+    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int, matrices: dict[str, Any]) -> None:
+        super().__init__(op, weights, threads)
+        self._matrices = matrices
+
+    def rows(self, reads: list[Array]) -> Array:
+        matrix = self._matrices.get(self.op.writes)
+        if matrix is None:  # not before, as the op may be part of a joined one
+            matrix = _kernels.kernels.Matrix(self.weights["weight"], self.weights.get("bias"))
+            self._matrices[self.op.writes] = matrix
+        out = np.empty((len(reads[0]), self.op.size), np.float32)
+        matrix.product(np.ascontiguousarray(reads[0]), out, out.shape[1], self.threads)
+        return out
+
+
 class _Stepped(Stage):
     """A cell of the stepper, with weights that are packed once."""
 
@@ -91,7 +109,9 @@ class _Stepped(Stage):
         return y
 
 
-def one_step_stage(op: Op, weights: Mapping[str, Array], packs: Packs, threads: int = 1) -> Stage:
+def one_step_stage(
+    op: Op, weights: Mapping[str, Array], packs: Packs, threads: int = 1, matrices: dict[str, Any] | None = None
+) -> Stage:
     """Return an op ready to run one step of each sequence.
 
     Args:
@@ -99,7 +119,10 @@ def one_step_stage(op: Op, weights: Mapping[str, Array], packs: Packs, threads: 
         weights: role -> array.
         packs: the shared packed weights; missing ones are added.
         threads: most threads of the kernels.
+        matrices: output register of a product -> packed matrix, shared too; by default they are not packed.
     """
+    if op.kind == "affine" and matrices is not None and hasattr(_kernels.kernels, "Matrix"):
+        return _PackedAffine(op, weights, threads, matrices)
     if op.kind == "affine":
         return _Affine(op, weights, threads)
     stage = make_stage(op, weights, threads)

@@ -65,7 +65,12 @@ class OpList:
         self._output = program.output
 
     def run(
-        self, x: Array, packed: Packed, state: StateArrays, memories: Mapping[str, Any] = MappingProxyType({})
+        self,
+        x: Array,
+        packed: Packed,
+        state: StateArrays,
+        memories: Mapping[str, Any] = MappingProxyType({}),
+        without: str = "",
     ) -> dict[str, Array]:
         """Return the registers after packed steps, (N, …) and for a pool (R, …), and update ``state``.
 
@@ -74,10 +79,13 @@ class OpList:
             packed: their layout.
             state: name -> array.
             memories: register -> :class:`rekur.program.attend.Memory`.
+            without: a register that is not written.
         """
         registers = {INPUT: x, **memories}
         layouts: dict[str, Layout] = {}
         for stage in self._on_steps:
+            if stage.op.writes == without:
+                continue
             reads, layout = [registers[name] for name in stage.op.reads], layouts.get(stage.op.reads[0])
             if isinstance(stage, Sample):
                 sampled = stage.sample(reads[0], layout or Layout(packed), state)

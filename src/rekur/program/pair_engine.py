@@ -21,7 +21,7 @@ from rekur.program.input_checks import blocks_of, check_steps
 from rekur.program.many import one_step_stage
 from rekur.program.next_tokens import NextTokens, join_scores
 from rekur.program.op_list import OpList, initial_state, make_stage
-from rekur.program.ops import op_arrays
+from rekur.program.ops import Op, op_arrays
 from rekur.program.packed import Packed
 from rekur.program.parts import DECODE, ENCODE, INPUT
 from rekur.program.plain import Packs
@@ -31,6 +31,8 @@ from rekur.program.stages import Stage, StateArrays
 
 #: scores that are computed at once
 _SCORES = 1 << 23
+#: tokens of a row beyond which all of them are compared faster
+_MOST_LISTED = 64
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class PairEngine:
         _, arrays = dequantise(program, weights)
         self._arrays, self._tokens = arrays, dict[str, NextTokens]()
         self._packs: Packs = {}
+        self._matrices: dict[str, Any] = {}
         self._mine = threading.local()
         self._encode = OpList(program, arrays, partial(make_stage, threads=self.threads), ENCODE)
         self._scan = self._decoder(make_stage)
@@ -142,7 +145,7 @@ class PairEngine:
         starts, types = np.cumsum(lengths) - lengths, self.program.types_of(ENCODE)
         outputs = self.program.parts[ENCODE].outputs
         in_steps = {name: register for name, register in outputs.items() if types[register].kind == "steps"}
-        steps = {name: np.zeros((int(lengths.sum()), types[of].size), np.float32) for name, of in in_steps.items()}
+        steps = {name: np.empty((int(lengths.sum()), types[of].size), np.float32) for name, of in in_steps.items()}
         pooled = {pool.op.writes: np.zeros((len(checked), pool.op.size), np.float32) for pool in self._encode.pools}
         for rows in blocks_of(lengths):
             packed = Packed(lengths[rows])
@@ -174,13 +177,52 @@ class PairEngine:
 
     def step(self, ids: Array, state: PairState) -> tuple[Array, PairState]:
         """Return the outputs (N, V) after one more token of each target, int64 (N,), and the state."""
+        registers, new_state = self._advance(ids, state)
+        return registers[self.program.output], new_state
+
+    @property
+    def most_listed(self) -> int:
+        """Most tokens that :meth:`largest` lists of a row; 0 where it lists none."""
+        return _MOST_LISTED if self.program.output in self._tokens else 0
+
+    @property
+    def vocabulary(self) -> int:
+        """Target tokens V."""
+        return self.program.output_size
+
+    def largest(
+        self, ids: Array, state: PairState, count: int, apart: Sequence[int]
+    ) -> tuple[Array, Array, Array, PairState]:
+        """Step as :meth:`step` does, and return the likeliest tokens alone: no row of outputs is written.
+
+        Args:
+            ids: one more token of each target, int64 (N,).
+            state: of the targets.
+            count: tokens W that are listed of each target, in [1, most_listed].
+            apart: A tokens that are not listed.
+
+        Returns:
+            tokens (N, W), the likeliest first, of equals the lower; their log-probabilities (N, W), minus infinity
+            where a row has fewer tokens; those of the tokens apart (N, A); and the state.
+        """
+        output = self.program.output
+        registers, new_state = self._advance(ids, state, without=output)
+        last = self._tokens[output]
+        return *last.largest(registers[last.op.reads[0]], count, apart), new_state
+
+    def _one_step(self, op: Op, weights: Mapping[str, Array], threads: int) -> Stage:
+        """Return an op ready to run one step of many targets; the threads that call share what is packed."""
+        return one_step_stage(op, weights, self._packs, threads, self._matrices)
+
+    def _advance(self, ids: Array, state: PairState, without: str = "") -> tuple[dict[str, Array], PairState]:
+        """Return the registers after one more token of each target, but one that is not written, and the state."""
         decoder = getattr(self._mine, "decoder", None)
         if decoder is None:  # its cells have buffers of their own
-            decoder = self._mine.decoder = self._decoder(partial(one_step_stage, packs=self._packs))
+            decoder = self._mine.decoder = self._decoder(self._one_step)
         arrays, packed = dict(state.arrays), Packed(np.ones(len(ids), np.int64))
         memories = {name: Memory(steps, state.sources) for name, steps in state.steps.items()}
-        registers = decoder.run(np.asarray(ids, np.int64), packed, arrays, memories)
-        return registers[self.program.output], PairState(arrays, state.steps, state.sources)
+        registers = decoder.run(np.asarray(ids, np.int64), packed, arrays, memories, without)
+        return registers, PairState(arrays, state.steps, state.sources)
 
     def select(self, state: PairState, rows: Array) -> PairState:
         """Return the state of the targets with these indices (k,), which may repeat; no source is copied a target."""

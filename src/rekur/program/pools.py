@@ -12,6 +12,9 @@ from rekur.program import arithmetic
 from rekur.program.packed import Packed
 from rekur.program.stages import Stage, StateArrays
 
+#: sequences, on average over time, from which on it is faster to add up step by step
+_MANY = 16
+
 
 class PoolStage(Stage):
     """A pool with its weights."""
@@ -60,13 +63,23 @@ class Mean(PoolStage):
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         mean, count = self._of("mean", state), self._of("count", state)
-        new = np.add.reduceat(x[packed.by_row], packed.starts, axis=0) / packed.lengths[:, None].astype(np.float32)
+        new = _sums(x, packed) / packed.lengths[:, None].astype(np.float32)
         total = count + packed.lengths[:, None]
         share = (packed.lengths[:, None] / total).astype(np.float32)
         self._put(state, mean=mean + (new - mean) * share, count=total)
 
     def read(self, state: StateArrays) -> Array:
         return self._of("mean", state)
+
+
+def _sums(x: Array, packed: Packed) -> Array:
+    """Return the sum of the steps (N, D) of each sequence, (R, D)."""
+    if packed.total < _MANY * packed.steps:
+        return np.asarray(np.add.reduceat(x[packed.by_row], packed.starts, axis=0))
+    sums = x[: packed.rows].copy()
+    for first, active in zip(packed.first[1:].tolist(), packed.active[1:].tolist(), strict=True):
+        sums[:active] += x[first : first + active]
+    return sums
 
 
 class Max(PoolStage):
