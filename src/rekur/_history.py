@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from rekur._calendar import ROWS, CalendarStep, StampForm, Stamps, written_number
 from rekur.errors import InputError, describe
 
+#: largest size of a value: beyond it stand marks of missing values, and errors have no squares
+LARGEST_VALUE = 1e30
 _ARRAYS = ("values", "past", "future", "static")
 _UNSAVED = (*_ARRAYS, "first_origin")
 

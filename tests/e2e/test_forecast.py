@@ -160,6 +160,34 @@ def test_infinite_values_and_texts(cli: Run, tmp_path: Path) -> None:
         assert value in err
 
 
+def test_a_value_whose_square_is_no_number_is_named(cli: Run, tmp_path: Path) -> None:
+    err = bad(cli, tmp_path, HEAD + rows([*range(20), 1e300, *range(9)]), *SERIES, "--horizon", "3")
+    assert "bad.csv, line 22: y of series 'a' at 20: got 1e+300; expected a number from -1e+30 to 1e+30" in err
+    file = tmp_path / "lists.jsonl"
+    file.write_text(json.dumps({"id": "x", "y": [*range(12), -2e30]}) + "\n")
+    done = cli("fit", "forecast", file, "--id", "id", "--series", "y", "--horizon", "3", "--out", tmp_path / "m")
+    assert done.code == 2
+    assert "lists.jsonl, line 1: y of series 'x' at step 13: got -2e+30" in done.err
+
+
+def test_the_look_back_is_that_which_was_asked_for(cli: Run, table: Path, tmp_path: Path) -> None:
+    columns = ["--group", "shop", "--time", "day", "--series", "sales", "--horizon", "7", "--lookback", "9"]
+    done = cli("fit", "forecast", table, *columns, "--out", tmp_path / "m", "--epochs", "1", "--hidden-size", "4")
+    assert done.code == 0, done.err
+    assert "seasons of 7 steps; 9 steps forecast 7" in done.err
+    features = json.loads((tmp_path / "m" / "features" / "features.json").read_text())
+    assert features["options"]["lookback"] == features["learnt"]["plain"]["lookback"] == 9
+
+
+def test_series_that_are_mostly_zeros_are_named_and_scored_by_mase(cli: Run, tmp_path: Path) -> None:
+    file, values = tmp_path / "parts.csv", [step % 4 if step % 3 == 0 else 0 for step in range(60)]
+    file.write_text(HEAD + rows(values, "screws") + rows([step % 12 + 1 for step in range(60)], "nails"))
+    done = cli("fit", "forecast", file, *SERIES, "--horizon", "3", "--out", tmp_path / "m", *SMALL[:-1])
+    assert done.code == 0, done.err
+    assert "warning: 'screws' is mostly zeros: read MASE" in done.err
+    assert '"decides": "mase"' in (tmp_path / "m" / "config.json").read_text()
+
+
 def test_a_constant_series_and_one_of_zeros(cli: Run, tmp_path: Path) -> None:
     file, out = tmp_path / "flat.csv", tmp_path / "m"
     usual = [20 + step % 5 + step % 3 for step in range(40)]
@@ -169,6 +197,9 @@ def test_a_constant_series_and_one_of_zeros(cli: Run, tmp_path: Path) -> None:
     flat, none, _ = lines_of(cli("predict", out, "--json").out)
     assert flat["forecast"] == flat["quantiles"]["0.025"] == [7, 7, 7]
     assert none["forecast"] == [0, 0, 0]
+    done = cli("evaluate", out, file)
+    assert "MASE leaves out 2 items" in done.out
+    assert "nan" not in done.out
     for text in (done.out, cli("evaluate", out, file, "--json").out):
         assert "NaN" not in text
         assert "Infinity" not in text

@@ -73,19 +73,34 @@ def test_a_saved_rival_of_another_name_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "model").rival()
 
 
-@pytest.mark.parametrize("error", [InputError("items: got none; expected some."), MemoryError()])
-def test_a_model_that_cannot_be_prepared_again_stays_as_it_was_chosen(
-    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("stage", "error"),
+    [
+        ("prepare_again", InputError("items: got none; expected some.")),
+        ("prepare_again", MemoryError()),
+        ("make_network", MemoryError()),
+        ("make_plan", RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+    ],
+)
+def test_a_model_that_cannot_be_trained_again_stays_as_it_was_chosen(
+    stage: str, error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise error
+    right = getattr(ItemStages, stage)
+    turns = iter([stage == "prepare_again"])  # the other stages are passed once before
 
-    monkeypatch.setattr(ItemStages, "prepare_again", refuse)
+    def refuse(*args: object) -> Any:
+        if next(turns, True):
+            raise error
+        return right(*args)
+
+    monkeypatch.setattr(ItemStages, stage, refuse)
     options: dict[str, Any] = {**TINY, "verbose": True}
     model = Forecaster(**options).fit([_series(0)])
     assert "stays as it was chosen" in capsys.readouterr().err
     assert model.result_.trained_again == 0
-    assert np.isfinite(model.evaluate([_series(1)])["mae"])
+    model.save(tmp_path / "model")
+    ours, theirs = (each.evaluate([_series(1)])["mae"] for each in (model, load(tmp_path / "model")))
+    assert ours == pytest.approx(theirs, rel=1e-5)
 
 
 def test_a_column_of_very_large_numbers_has_a_scale() -> None:
@@ -107,7 +122,11 @@ def test_an_evaluation_on_the_series_of_training_says_so(tmp_path: Path, capsys:
     out = str(tmp_path / "model")
     size = ["--horizon", "4", "--epochs", "1", "--hidden-size", "4", "--lookback", "8"]
     assert main(["fit", "forecast", written(48), "--time", "day", *size, "--out", out]) == 0
-    for last, is_told in ((48, True), (50, True), (52, False), (60, False)):
+    for last, is_told in ((48, True), (50, False), (52, False), (60, False)):
         capsys.readouterr()
         assert main(["evaluate", out, written(last)]) == 0
-        assert ("which is no test" in capsys.readouterr().err) == is_told, last
+        err = capsys.readouterr().err
+        assert ("which is no test" in err) == is_told, last
+        assert ("are scored behind the end of training alone" in err) != is_told, last
+    assert main(["evaluate", out, written(60), "--rolling", "--stride", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 9  # from each of the origins 48 to 56

@@ -77,6 +77,22 @@ def test_what_is_kept_from_behind_the_end_of_a_series_is_not_read() -> None:
     assert run([whole], [KEPT]) == ([whole], [])
 
 
+def test_of_a_file_that_holds_the_training_series_only_later_origins_are_scored() -> None:
+    whole, rows = [*range(-9, 12)], [*range(-9, 8)]
+    kept, text = counted_rows("a", [*range(8)]), "series are scored behind the end of training alone: a."
+    for newer, saved in ((dated("a", 1, whole), KEPT), (counted_rows("a", whole), kept)):
+        ((scored,), sentences) = run([newer], [saved], "evaluation")
+        assert sentences == [text]
+        assert [origin for origin, _ in windows(scored, 1)] == [17, 18]
+    for newer, saved in ((dated("a", 1, rows), KEPT), (counted_rows("a", rows), kept)):
+        ((scored,), sentences) = run([newer], [saved], "evaluation")
+        assert [each for each in sentences if "which is no test: a." in each]
+        assert windows(scored) == [(14, [5, 6, 7])]
+    other = dated("a", 1, [1 + value for value in whole])
+    ((scored,), sentences) = run([other], [KEPT], "evaluation")
+    assert (sentences, windows(scored, 1)[0][0]) == ([], 6)  # a series of the same name
+
+
 def test_no_origin_before_the_end_of_the_kept_values_is_scored() -> None:
     ((joined,), sentences) = run([dated("a", 18, [8, 9, 10, 11, 12])], [KEPT], "evaluation")
     assert windows(joined) == [(10, [10, 11, 12])]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from rekur.errors import InputError
-from rekur.runtime.rolling import conformal_offsets, fewest_windows, quantile_offsets, roll
+from rekur.runtime.rolling import _student, conformal_offsets, fewest_windows, quantile_offsets, roll, widening_offsets
 from rekur.targets.distribution import LEVELS, DistributionTarget
 
 Floats = NDArray[np.float64]
@@ -140,3 +141,24 @@ def test_offsets_are_saved_with_the_target() -> None:
     np.testing.assert_array_equal(restored.offsets, target.offsets)
     del saved["offsets"]
     assert DistributionTarget.from_dict(saved).offsets is None
+
+
+def test_offsets_of_few_windows_widen_to_the_errors_of_earlier_origins() -> None:
+    levels = (0.1, 0.5, 0.9)
+    quantiles = np.tile(np.array([-1.0, 0.0, 3.0])[:, None], (2, 1, 4))
+    errors = np.random.default_rng(0).normal(size=(100, 4)) * np.array([1.0, 1.0, 2.0, 2.0])
+    offsets = widening_offsets(quantiles, errors, levels, 50)
+    moved = quantiles[0] + offsets * 4.0
+    sizes = moved[0] / _student(0.1, 50)
+    assert sizes[0] == pytest.approx(1.0, rel=0.15)
+    assert sizes[-1] == pytest.approx(2.0, rel=0.15)
+    assert (np.diff(sizes) > 0).all()
+    np.testing.assert_array_equal(moved[1:], [[0.0] * 4, [3.0] * 4])  # none is moved towards the median
+    few, many = (widening_offsets(quantiles, errors, levels, freedom) for freedom in (3, 100))
+    assert (few[0] < many[0]).all()
+
+
+@pytest.mark.parametrize("freedom", [3, 6, 20])
+@pytest.mark.parametrize("level", [0.025, 0.25, 0.9])
+def test_quantiles_of_student(level: float, freedom: int) -> None:
+    assert _student(level, freedom) == pytest.approx(stats.t.ppf(level, freedom), rel=0.03)

@@ -160,7 +160,7 @@ def finite(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # a score that is undefined
         return ""
     return shown(value) if isinstance(value, float) else str(value)
 
@@ -207,6 +207,9 @@ def scores(title: str, metrics: dict[str, Any]) -> None:
     head, rows = signature_rows(metrics)
     if rows:
         table("", head, rows)
+    if metrics.get("unscaled"):
+        items = counted(metrics["unscaled"], "item")
+        write(f"MASE leaves out {items} whose values before the origin never change, or repeat each season exactly.")
 
 
 def rival_rows(metrics: dict[str, Any]) -> Rows:

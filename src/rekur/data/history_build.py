@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._calendar import ROWS, CalendarStep, StampForm
-from rekur._history import History
+from rekur._history import LARGEST_VALUE, History
 from rekur._numbers import counted
 from rekur.data.history_columns import Layout
-from rekur.errors import InputError
+from rekur.errors import InputError, describe
 
 _MOST_NAMED = 3
 
@@ -80,7 +80,7 @@ class HistoryBuilder:
             static: (S,).
 
         Raises:
-            DataError: it has fewer than two values, or a hole in its known horizon.
+            DataError: it has fewer than two values, one that is too large, or a hole in its known horizon.
         """
         count, past = len(channels), len(self.layout.past)
         observed = np.flatnonzero(~np.isnan(steps[:, :count]).all(axis=1))
@@ -108,6 +108,7 @@ class HistoryBuilder:
             tuple(self.layout.static),
             line=line,
         )
+        self._refuse_large(history, lines[first:])
         if history.known_horizon:
             self._refuse_holes(history, lines[first:])
         elif ahead < len(steps):
@@ -142,6 +143,18 @@ class HistoryBuilder:
             self._tell(f"{self._name}: {more}; {missing:,} of their {sum(map(len, others)):,} steps are missing.")
         return self._histories
 
+    def _refuse_large(self, history: History, lines: NDArray[np.int64]) -> None:
+        """Raise for a value whose square is no number, or that stands for none, as 9.97e36 does in some formats."""
+        large = np.argwhere(np.abs(history.values) > LARGEST_VALUE)
+        if not len(large):
+            return
+        row, column = (int(number) for number in large[0])
+        series = f" of series '{history.name}'" if history.name else ""
+        thing = f"{history.channels[column]}{series} at {_shown_step(history, row)}"
+        expected = f"a number from {-LARGEST_VALUE:.0e} to {LARGEST_VALUE:.0e}"
+        fix = "Leave it blank if it stands for a missing value, or take a larger unit."
+        raise self._error(describe(thing, float(history.values[row, column]), expected, fix), int(lines[row]))
+
     def _refuse_holes(self, history: History, lines: NDArray[np.int64]) -> None:
         """Raise for a blank in the known horizon."""
         length = len(history)
@@ -169,11 +182,16 @@ def _missing(history: History) -> tuple[str, ...]:
         gaps = np.flatnonzero(np.isnan(history.values[:, k]))
         if len(gaps):
             which = f"channel '{channel}': " if len(history.channels) > 1 else ""
-            first = f"step {gaps[0] + 1}" if history.step.unit == "row" else history.stamp(int(gaps[0]))
+            first = _shown_step(history, int(gaps[0]))
             sentences.append(f"{which}{len(gaps):,} of {len(history):,} steps missing, first {first}")
     if len(sentences) > _MOST_NAMED:
         sentences[_MOST_NAMED:] = [f"and {counted(len(sentences) - _MOST_NAMED, 'more channel')} with missing steps"]
     return tuple(sentences)
+
+
+def _shown_step(history: History, number: int) -> str:
+    """Return the stamp of a step from 0 on; its number from 1 on where it has none."""
+    return f"step {number + 1}" if history.step.unit == "row" else history.stamp(number)
 
 
 def _behind(history: History, rows: int) -> str:

@@ -86,7 +86,8 @@ class Ridge:
             outputs[groups == group] = inputs[groups == group] @ self.weights[group].astype(np.float64)
         if self.scaling.log:
             outputs = np.clip(outputs, -LARGEST_LOG, LARGEST_LOG)
-            return np.exp(outputs * divisor + scaled.location) - scaled.shift
+            forecasts = np.exp(outputs * divisor + scaled.location) - scaled.shift
+            return np.where((windows > 0).any(axis=1, keepdims=True), forecasts, 0.0)  # of zeros 0 but for rounding
         return np.asarray(outputs * divisor + scaled.location)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._calendar import ROWS, CalendarStep, StampForm, read_stamp
-from rekur._history import History
+from rekur._history import LARGEST_VALUE, History
 from rekur._values import CellError, number_of
 from rekur.errors import InputError, describe
 from rekur.features.base import Encoded, FeatureStream, Phrase, check_state, empty_steps
@@ -236,6 +236,9 @@ class WindowStream(FeatureStream):
             raise InputError(describe("event", Phrase(f"no value in {dict(event)}"), "one with a value"))
         key, time = self._key_of(event), event.get("time")
         values = values_of(event["value"])
+        if (np.abs(values) > LARGEST_VALUE).any():
+            expected = f"a number from {-LARGEST_VALUE:.0e} to {LARGEST_VALUE:.0e}"
+            raise InputError(describe("event: value", event["value"], expected))
         columns = None if reader is None else reader.read(event, len(values))
         if columns is not None and reader is not None:
             series = self._series.get(key)

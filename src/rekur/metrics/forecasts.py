@@ -37,6 +37,8 @@ Floats = NDArray[np.float64]
 ) = range(14)
 #: numbers of a record
 FORECAST_COLUMNS = 14
+#: of a distribution beyond any value, at least
+LEAST_SHARE = 5e-10
 
 
 def forecast_records(
@@ -235,12 +237,13 @@ def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def share_below(value: float, quantiles: ArrayLike, levels: ArrayLike) -> tuple[float, float]:
-    r"""Return the share of a distribution below a value, and that up to it; the two differ where quantiles are equal.
+def shares_around(value: float, quantiles: ArrayLike, levels: ArrayLike) -> tuple[float, float, float]:
+    r"""Return the shares of a distribution below a value, at it and above it; at it is more than 0 where quantiles are
+    equal.
 
     Between two quantiles the share is linear; beyond the outer ones what remains falls exponentially, as fast as it
     does between the two that come last: :math:`1 - F(x) = (1 - p_Q) (\frac{1 - p_Q}{1 - p_{Q-1}})^{(x - q_Q) / (q_Q -
-    q_{Q-1})}`.
+    q_{Q-1})}`. It never falls below :data:`LEAST_SHARE`, since no sample of errors tells of less.
 
     Args:
         value: x.
@@ -248,27 +251,28 @@ def share_below(value: float, quantiles: ArrayLike, levels: ArrayLike) -> tuple[
         levels: the probability p of each, (Q,), in (0, 1).
 
     Example:
-        >>> [round(share, 3) for share in share_below(1.5, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
-        [0.3, 0.3]
-        >>> [round(share, 3) for share in share_below(4.0, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
-        [0.98, 0.98]
-        >>> share_below(0.0, [0.0, 0.0, 3.0], [0.1, 0.5, 0.9])
-        (0.0, 0.5)
+        >>> [round(share, 3) for share in shares_around(1.5, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
+        [0.3, 0.0, 0.7]
+        >>> [round(share, 3) for share in shares_around(4.0, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])]
+        [0.98, 0.0, 0.02]
+        >>> shares_around(0.0, [0.0, 0.0, 3.0], [0.1, 0.5, 0.9])
+        (0.0, 0.5, 0.5)
+        >>> shares_around(1e9, [1.0, 2.0, 3.0], [0.1, 0.5, 0.9])[2] == LEAST_SHARE
+        True
     """
     q, p = np.asarray(quantiles, np.float64), np.asarray(levels, np.float64)
     equal = np.flatnonzero(q == value)
     if len(equal) > 1:
-        low, high = (0.0 if equal[0] == 0 else p[equal[0]]), (1.0 if equal[-1] == len(q) - 1 else p[equal[-1]])
-        return float(low), float(high)
+        below, above = (0.0 if equal[0] == 0 else p[equal[0]]), (0.0 if equal[-1] == len(q) - 1 else 1 - p[equal[-1]])
+        return float(below), float(1 - below - above), float(above)
     if value > q[-1]:
-        share = 1 - _tail(value - q[-1], q[-1] - q[-2], 1 - p[-1], 1 - p[-2])
-    elif value < q[0]:
-        share = _tail(q[0] - value, q[1] - q[0], p[0], p[1])
-    else:
-        share = float(np.interp(value, q, p))
-    return share, share
+        above = _tail(value - q[-1], q[-1] - q[-2], 1 - p[-1], 1 - p[-2])
+        return 1 - above, 0.0, above
+    below = _tail(q[0] - value, q[1] - q[0], p[0], p[1]) if value < q[0] else float(np.interp(value, q, p))
+    return below, 0.0, 1 - below
 
 
 def _tail(distance: float, width: float, outer: float, inner: float) -> float:
     """Return what remains of a distribution at a distance above 0 beyond its outer quantile."""
-    return float(outer * (outer / inner) ** (distance / width)) if width > 0 else 0.0
+    share = float(outer * (outer / inner) ** (distance / width)) if width > 0 else 0.0
+    return max(share, LEAST_SHARE)

@@ -107,9 +107,10 @@ def series_to_run(
         joined, sentence = newer, "series that the bundle does not know are forecast all the same"
         if newer.name in by_name:
             joined, sentence = _joined(by_name[newer.name], newer, features.lookback, enough)
-            if use == "evaluation" and _is_trained_on(by_name[newer.name], newer, joined, features.horizon):
-                text = "warning: series are scored on steps that the model was trained or chosen by, which is no test"
-                told.setdefault(text, []).append(newer.name)
+            if use == "evaluation":
+                joined, text = _scored(by_name[newer.name], newer, joined)
+                if text:
+                    told.setdefault(text, []).append(newer.name)
         elif not saved:
             sentence = ""
         gap = 0 if joined is newer else len(joined) - len(newer) - len(by_name[newer.name])
@@ -191,33 +192,48 @@ def _joined(saved: History, newer: History, lookback: int, enough: int) -> tuple
     return joined, "series that continue their kept values"
 
 
-def _is_trained_on(saved: History, newer: History, joined: History, horizon: int) -> bool:
-    """Return whether the last horizon of a series, as far as it is scored, reaches into the kept one of its name."""
+def _scored(saved: History, newer: History, joined: History) -> tuple[History, str]:
+    """Return a series from the end of the kept one of its name on, where it has steps behind that, and a sentence.
+
+    Args:
+        saved: the kept series.
+        newer: the other.
+        joined: the same behind the kept one, where it continues that.
+    """
+    trained = _trained_steps(saved, newer)
+    if not trained:
+        return joined, ""
+    if trained >= len(newer):
+        return joined, "warning: series are scored on steps that the model was trained or chosen by, which is no test"
+    if joined is newer:
+        joined = replace(newer, first_origin=trained)
+    return joined, "series are scored behind the end of training alone"
+
+
+def _trained_steps(saved: History, newer: History) -> int:
+    """Return the steps of a series up to the end of the kept one of its name; 0 where it is another series."""
     newer, old = _by_clock_of(saved, newer), len(saved)
     if (saved.channels, saved.step) != (newer.channels, newer.step) or not len(newer):
-        return False
+        return 0
     if saved.step.unit == "row":
         count = min(old, len(newer))
-        return np.array_equal(saved.values[old - count :], newer.values[len(newer) - count :], equal_nan=True)
+        kept, ends = saved.values[old - count :], range(len(newer), count - 1, -1)
+        return next((end for end in ends if np.array_equal(kept, newer.values[end - count : end], equal_nan=True)), 0)
     index, on_grid = saved.step.index(newer.start, saved.start)
     begin = int(index)
-    end = begin + len(newer)
-    first, last = max(0, begin), min(old, end)
+    first, last = max(0, begin), min(old, begin + len(newer))
     if not on_grid or first >= last:
-        return False
+        return 0
     ours, theirs = saved.values[first:last], newer.values[first - begin : last - begin]
     agree = bool((np.isclose(ours, theirs, _SAME, 0) | np.isnan(ours) | np.isnan(theirs)).all())
-    return agree and max(end - horizon, joined.first_origin or begin) < old
+    return last - begin if agree else 0
 
 
 def _is_known(saved: History, newer: History, enough: int) -> bool:
-    """Return whether rows without stamps begin with the kept ones or are their end, and so do not follow them."""
-    count = min(len(saved), len(newer))
-    if len(newer) > len(saved) and np.array_equal(newer.values[: len(saved)], saved.values, equal_nan=True):
-        return True
-    ours, theirs = saved.values[len(saved) - count :], newer.values[len(newer) - count :]
+    """Return whether rows without stamps hold the kept ones or are their end, and so do not follow them."""
+    theirs = newer.values[-len(saved) :]
     is_constant = bool((theirs == theirs[:1]).all())  # then its end is also what follows it
-    return np.array_equal(ours, theirs, equal_nan=True) and (len(newer) >= enough or not is_constant)
+    return bool(_trained_steps(saved, newer)) and (len(newer) >= enough or not is_constant)
 
 
 def _by_clock_of(saved: History, newer: History) -> History:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -191,16 +192,66 @@ def quantile_offsets(quantiles: Floats, truth: Floats, levels: ArrayLike) -> Flo
     return offsets
 
 
+def widening_offsets(quantiles: Floats, residuals: Floats, levels: ArrayLike, freedom: float) -> Floats:
+    r"""Return how far each quantile is to be moved at each step of the horizon, (Q, H), where held-out windows are few.
+
+    A quantile at the level :math:`\tau` is to lie :math:`s_h\,t_\tau` from the median or further, with the root mean
+    square :math:`s_h` of errors at earlier origins, and Student's t. No quantile is moved towards the median, and
+    offsets have the unit of :func:`quantile_offsets`.
+
+    Args:
+        quantiles: forecasts of the held-out windows in units of their scales, ascending, (N, Q, H).
+        residuals: of other forecasts at earlier origins, in units of their scales, (M, H); NaN where the truth is
+            missing.
+        levels: ascending, in (0, 1), 1/2 among them, (Q,).
+        freedom: degrees of freedom of t, 1 or more.
+
+    Example:
+        >>> narrow = np.array([[[-0.5], [0.0], [0.5]]])
+        >>> errors = np.random.default_rng(0).normal(size=(400, 1))
+        >>> widening_offsets(narrow, errors, [0.025, 0.5, 0.975], 400)[:, 0].round(1).tolist()
+        [-1.5, 0.0, 1.5]
+    """
+    points = np.asarray(levels, np.float64)
+    middle = int(np.argmin(np.abs(points - 0.5)))
+    sizes = np.sqrt(_smoothed(residuals**2))
+    usual = (quantiles - quantiles[:, middle : middle + 1]).mean(axis=0)
+    width = np.where(usual[-1] > usual[0], usual[-1] - usual[0], 1.0)
+    offsets = np.zeros(quantiles.shape[1:])
+    for number, level in enumerate(points):
+        if abs(level - 0.5) >= _MIDDLE:
+            sign = np.sign(level - 0.5)
+            offsets[number] = sign * np.maximum(abs(_student(level, freedom)) * sizes - sign * usual[number], 0.0)
+    return np.asarray(offsets / width)
+
+
+def _student(level: float, freedom: float) -> float:
+    """Return the quantile of Student's t distribution, by Fisher's expansion.
+
+    Example:
+        >>> round(_student(0.975, 10), 2), round(_student(0.9, 4), 2)
+        (2.23, 1.53)
+    """
+    z = NormalDist().inv_cdf(level)
+    terms = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + sum(term / freedom ** (power + 1) for power, term in enumerate(terms))
+
+
 def _step_sizes(residuals: Floats) -> Floats:
     """Return the mean absolute residual of each step, (H,), smoothed over its neighbours; 1 where it would be 0."""
-    observed = ~np.isnan(residuals)
-    sums = np.cumsum(np.pad(np.where(observed, np.abs(residuals), 0.0).sum(axis=0), (1, 0)))
+    sizes = _smoothed(np.abs(residuals))
+    return np.asarray(np.where(sizes > 0, sizes, 1.0))
+
+
+def _smoothed(numbers: Floats) -> Floats:
+    """Return the mean of each step over rows (N, H) and over neighbouring steps, (H,); 0 where all are missing."""
+    observed = ~np.isnan(numbers)
+    sums = np.cumsum(np.pad(np.where(observed, numbers, 0.0).sum(axis=0), (1, 0)))
     counts = np.cumsum(np.pad(observed.sum(axis=0), (1, 0)))
-    steps = np.arange(residuals.shape[1])
+    steps = np.arange(numbers.shape[1])
     half = np.minimum(2, np.minimum(steps, steps[::-1]))  # as far on either side
     first, last = steps - half, steps + half + 1
-    sizes = (sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1)
-    return np.asarray(np.where(sizes > 0, sizes, 1.0))
+    return np.asarray((sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1))
 
 
 def _ranked(values: Floats, levels: Floats) -> Floats:

@@ -14,19 +14,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rekur._filled_series import end_of
+from rekur._history import History
 from rekur._tensors import Array
 from rekur.data import EncodedItems
+from rekur.errors import InputError
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights, combine, drift
-from rekur.features.windows import WindowFeatures
+from rekur.features.windows import Window, WindowFeatures
 from rekur.runtime.rival import Floats, Rival
+from rekur.runtime.rolling import roll
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
+
+Ints = NDArray[np.int64]
 
 COMBINATION, LAST, DRIFT = "combination of plain forecasts", "repeat last", "drift"
 #: standard deviation of a normal error whose mean absolute value is 1
 _DEVIATION = math.sqrt(math.pi / 2)
 #: windows that are forecast at once
 _BLOCK = 1024
+#: origins at which plain forecasts are fitted anew, in the latter half of the longest series; fewer of many steps, of
+#: which a fit takes long, and looks little better on what it was fitted on than on what follows
+_ROUNDS, _FEW_ROUNDS, MANY_STEPS = 16, 6, 20_000
+
+
+def rolling_residuals(
+    features: WindowFeatures, channels: Sequence[tuple[History, int, int]]
+) -> tuple[Floats, float] | None:
+    """Return the errors of the combination at earlier origins, in units of the scale of each window, (N, H), and how
+    many horizons without overlap they cover, and one more.
+
+    At each origin all plain forecasts are fitted on what comes before it, so that these errors are as large as those
+    that follow; in the windows that they were fitted on they are smaller.
+
+    Args:
+        features: of the model; their options are used.
+        channels: a history, the number of its channel and its steps, each.
+
+    Returns:
+        None where no series is long enough.
+    """
+    horizon, lengths = features.horizon, np.array([end for _, _, end in channels], np.int64)
+    room = int(lengths.max()) // 2 - horizon
+    if room < 0:
+        return None
+    stride = 1 + room // (_ROUNDS if lengths.sum() <= MANY_STEPS else _FEW_ROUNDS)
+
+    def windows(rows: Ints, origins: Ints) -> list[Window]:
+        return [
+            Window(channels[row][0], channels[row][1], int(origin)) for row, origin in zip(rows, origins, strict=True)
+        ]
+
+    def fit(cuts: Ints) -> WindowFeatures:
+        return type(features)(**features.options).fit(windows(np.arange(len(cuts)), cuts))
+
+    def residuals(fitted: WindowFeatures, rows: Ints, origins: Ints) -> Floats:
+        known, plain = windows(rows, origins), fitted.plain
+        block = fitted.block_of(known)
+        errors = np.stack([window.truth(horizon) for window in known])
+        errors -= combine(plain.at(*block), plain.backtest(*block))
+        scales = np.array([[encoded.context["scale"]] for encoded in fitted.encode_many(known)])
+        return np.where(scales > 0, errors, np.nan) / np.where(scales > 0, scales, 1.0)
+
+    how: dict[str, Any] = {"count": 1 + room // stride, "stride": stride, "refit": True, "earliest": horizon + 2}
+    try:
+        errors = roll(lengths, horizon, fit, residuals, **how).forecasts
+    except InputError:
+        return None
+    told = int((~np.isnan(errors)).any(axis=1).sum())
+    return (errors, 1 + told * min(1.0, stride / horizon)) if told else None
 
 
 def rival_names(plain: PlainForecasts) -> list[str]:

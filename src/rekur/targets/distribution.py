@@ -17,7 +17,7 @@ from rekur import _check
 from rekur._numbers import shown
 from rekur.errors import InputError, describe
 from rekur.features.window_arrays import ROUNDING
-from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast_report, forecast_scores, share_below
+from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast_report, forecast_scores, shares_around
 from rekur.metrics.naive import naive2, seasonal_scales
 from rekur.metrics.table import METRICS
 from rekur.targets.base import PlaceOf, Records, Target
@@ -205,12 +205,12 @@ class DistributionTarget(Target):
 
         Returns:
             ``quantile``, the share of the distribution below the value, and ``probability``, that of values which lie
-            at least as far outside; None where nothing was forecast, or the value is missing.
+            at least as far outside, 1e-9 or more; None where nothing was forecast, or the value is missing.
         """
         if prediction is None or step >= self.horizon or np.isnan(value):
             return {"quantile": None, "probability": None}
-        low, high = share_below(value, prediction[:, step], self.levels)
-        return {"quantile": (low + high) / 2, "probability": min(1.0, 2 * high, 2 * (1 - low))}
+        below, at, above = shares_around(value, prediction[:, step], self.levels)
+        return {"quantile": below + at / 2, "probability": min(1.0, 2 * (below + at), 2 * (at + above))}
 
     # ── scores ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -223,18 +223,22 @@ def _train_again(task: Any, stages: Stages, examples: Any, valid: Any, length: _
     reporter, chosen = course.reporter, {name: vars(task)[name] for name in ("features_", "target_", "model_")}
     try:
         prepared = stages.prepare_again(examples, valid)
-    except (RekurError, MemoryError) as error:
+        task.features_, task.target_ = prepared.features, prepared.target
+        task.model_ = network = stages.make_network(prepared, None)
+        plan, _ = stages.make_plan(network, prepared)
+        share = plan.steps_per_epoch / length.steps
+        steps, total = (max(1, round(share * each)) for each in (length.best, length.total))
+        items, epochs = len(prepared.train), f"{length.best / length.steps:.3g}"
+        reporter.say(f"Now the same on all {items:,} items, those that validated included; epochs: {epochs}.")
+        options, course_of_it = replace(length.options, steps=total), replace(course, checkpoints=None)
+        result = _train(task, network, plan, options, course_of_it, steps)
+    except (RekurError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, RekurError) and "memory" not in str(error):
+            raise  # PyTorch has no error of its own for memory
+        vars(task).update(chosen)
         why = str(error) or "memory ran out"
         reporter.say(f"warning: the model cannot be trained again, and stays as it was chosen: {why}")
         return
-    task.features_, task.target_ = prepared.features, prepared.target
-    task.model_ = network = stages.make_network(prepared, None)
-    plan, _ = stages.make_plan(network, prepared)
-    share = plan.steps_per_epoch / length.steps
-    steps, total = (max(1, round(share * each)) for each in (length.best, length.total))
-    items, epochs = len(prepared.train), f"{length.best / length.steps:.3g}"
-    reporter.say(f"Now the same on all {items:,} items, those that validated included; epochs: {epochs}.")
-    result = _train(task, network, plan, replace(length.options, steps=total), replace(course, checkpoints=None), steps)
     seconds = task.result_.seconds + result.seconds
     task.result_ = replace(task.result_, seconds=seconds, events=(*task.result_.events, *result.events))
     if result.stopped == "finished":

@@ -24,8 +24,8 @@ from rekur.models.forecaster_head import DistributionHead
 from rekur.models.heads import Head
 from rekur.runtime.kept_series import series_files
 from rekur.runtime.rival import Rival
-from rekur.runtime.rolling import fewest_windows, quantile_offsets
-from rekur.runtime.window_rivals import PlainRival, rival_names
+from rekur.runtime.rolling import fewest_windows, quantile_offsets, widening_offsets
+from rekur.runtime.window_rivals import MANY_STEPS, PlainRival, rival_names, rolling_residuals
 from rekur.targets import Target
 from rekur.targets.distribution import DistributionTarget
 from rekur.tasks.base.early import check_model_size
@@ -38,6 +38,8 @@ from rekur.tasks.forecast.split import Split, split_of
 
 #: a score of a rival below this is rounding
 _SMALL = 1e-6
+#: validation windows of a series below which intervals look at earlier origins too: all windows may lie in one season
+_FEW_ORIGINS = 3
 
 
 @documented
@@ -162,10 +164,10 @@ class Forecaster(ForecastOptions, ItemEstimator):
 
     def target_options(self) -> dict[str, Any]:
         """Return the metric that decides, the season, and whether forecasts may be below 0."""
-        periods = self.split.sizes.periods
+        periods, relative = self.split.sizes.periods, "mase" if self.split.is_sparse else "owa"
         return {
             "period": periods[0] if periods else 1,
-            "decides": self.metric or ("owa" if periods else "mae"),
+            "decides": self.metric or (relative if periods or self.split.is_sparse else "mae"),
             "non_negative": {"auto": None, "yes": True, "no": False}[self.non_negative],
             "lowest": self.split.lowest(),
             "units": self.split.units(),
@@ -213,15 +215,26 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
         """Move the quantiles by where the truth of the validation windows lies; the medians stay."""
         distribution = cast(DistributionTarget, target)
-        shape = (-1, distribution.horizon, len(distribution.levels))
-        quantiles = np.reshape(run(network, valid_set), shape).swapaxes(1, 2).astype(np.float64)
-        truth = np.asarray(valid_set.targets_of(valid_set.rows), np.float64)[:, : distribution.horizon, 0]
-        self._offsets = distribution.offsets = quantile_offsets(quantiles, truth, distribution.levels)
-        windows = counted(int((~np.isnan(truth)).any(axis=1).sum()), "validation window")
-        if distribution.offsets is None:
-            fewest = fewest_windows(distribution.levels)
-            return f"Intervals are those of the network: got {windows}; {fewest} would tell how to correct them."
-        told = f"Intervals are corrected by {windows}; their coverage on these is no test of them."
+        levels, horizon = distribution.levels, distribution.horizon
+        outputs = np.reshape(run(network, valid_set), (-1, horizon, len(levels)))
+        quantiles = outputs.swapaxes(1, 2).astype(np.float64)
+        truth = np.asarray(valid_set.targets_of(valid_set.rows), np.float64)[:, :horizon, 0]
+        offsets, source = quantile_offsets(quantiles, truth, levels), ""
+        count = int((~np.isnan(truth)).any(axis=1).sum())
+        windows = counted(count, "validation window")
+        channels = [(part.history, part.channel, part.end) for part in self.split.parts]
+        few = count < _FEW_ORIGINS * len(channels) and sum(end for *_, end in channels) <= MANY_STEPS
+        rolled = rolling_residuals(cast(WindowFeatures, target.features), channels) if few or offsets is None else None
+        if rolled is not None:
+            widening = widening_offsets(quantiles, rolled[0], levels, rolled[1])
+            away = np.sign(np.array(levels) - 0.5)[:, None]
+            offsets = widening if offsets is None else away * np.maximum(away * widening, away * offsets)
+            source = f"the errors of plain forecasts at {counted(len(rolled[0]), 'earlier window')} and by "
+        if offsets is None:
+            few_windows = f"got {windows}; {fewest_windows(levels)} would tell how to correct them"
+            return f"Intervals are those of the network: {few_windows}."
+        self._offsets = distribution.offsets = offsets
+        told = f"Intervals are corrected by {source}{windows}; their coverage on these is no test of them."
         again = self.refit and self._split is not None and self._split.holds_out
         return f"{told} A model that is trained again keeps these corrections." if again else told
 

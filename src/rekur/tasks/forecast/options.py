@@ -50,6 +50,7 @@ class ForecastOptions(SharedOptions):
     metric: str | None = option(
         "data",
         "Metric that selects and compares; by default owa where there is a season, else mae.",
+        details="Where half of the series or more are mostly zeros, it is mase.",
         default=None,
         choices=METRICS,
         check=partial(_check.choice, allowed=METRICS),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,21 @@ class Split:
             if not np.isnan(window.past).all():
                 yield window
 
+    @cached_property
+    def sparse(self) -> list[str]:
+        """The names of the series that are mostly zeros before their first origins, but not always."""
+        names = []
+        for window in self.first_windows():
+            values = window.past[~np.isnan(window.past)]
+            if len(values) / 2 < np.count_nonzero(values == 0) < len(values):
+                names.append(window.name)
+        return names
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether half of the series or more are mostly zeros, of which relative errors say little."""
+        return 2 * len(self.sparse) >= len(self.parts)
+
     def lowest(self) -> float:
         """Return the lowest value before the first origins."""
         return min((float(np.nanmin(window.past)) for window in self.first_windows()), default=0.0)
@@ -169,8 +185,16 @@ class Split:
             f"{sizes.lookback} steps forecast {sizes.horizon}\n"
             f"  {line}\n"
             f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
-            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}{self._drawn_columns()}"
+            f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}"
+            f"{self._drawn_columns()}{self._drawn_zeros()}"
         )
+
+    def _drawn_zeros(self) -> str:
+        """Return a warning of series that are mostly zeros, behind a new line."""
+        if not self.sparse:
+            return ""
+        verb = "is" if len(self.sparse) == 1 else "are"
+        return f"\nwarning: {shown_names(self.sparse, 3)} {verb} mostly zeros: read MASE, as sMAPE says little of them."
 
     def _drawn_columns(self) -> str:
         """Return the covariates that are read, and a warning of columns that tell nothing, each behind a new line."""
@@ -283,16 +307,16 @@ def sizes_of(
 
     Args:
         horizon: steps to forecast.
-        lookback: the most steps; None for about twice the longest season, and no less than twice a cycle of the
-            calendar, such as the week of hours, where four times as many steps are there.
+        lookback: as asked, which is kept: segments are short where a season does not divide it. None for about twice
+            the longest season, and no less than twice a cycle of the calendar, such as the week of hours, where four
+            times as many steps are there.
         periods: lengths of seasons.
         longest: the most steps before a first origin.
         cycles: of the calendar, in steps.
     """
     segment = periods[0] if periods and horizon % periods[0] == 0 else horizon
     if lookback is not None:
-        segment = segment if lookback >= segment else math.gcd(lookback, segment)
-        return Sizes(lookback // segment * segment, horizon, segment, periods)
+        return Sizes(lookback, horizon, math.gcd(lookback, segment), periods)
     wished = 2 * periods[-1] if periods else _HORIZONS * horizon
     wished = max([wished, *(2 * cycle for cycle in cycles if cycle <= min(_LONGEST_CYCLE, longest // 8))])
     wished = min(wished, max(segment, longest - horizon))
