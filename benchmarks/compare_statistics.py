@@ -11,6 +11,9 @@ is planted, of which the best test finds 85 %: more seeds do not help there. The
 many tools use, stands beside. So do comparisons that add seeds while intervals are wide, with the penalty on p that
 they pay; their spread is the one of which most false alarms come.
 
+Saved models, one run of each, have a table of their own: two that are equally good answer a few items, of which they
+get most or all right.
+
 Ten real null comparisons are trained: one cell on small generated data, with two sets of six seeds.
 """
 
@@ -31,7 +34,7 @@ from rekur._numbers import shown, shown_interval
 from rekur.study.objective import Setting, run_trial
 from rekur.study.run_search import read_data
 from rekur.study.seeds import BLOCK, FIRST, MOST, PENALTY, enough
-from rekur.study.statistics import compare
+from rekur.study.statistics import compare, compare_models
 from rekur.study.verdicts import Comparison
 from timing import Figure, Progress, Report, finish, machine, print_rows
 
@@ -46,6 +49,8 @@ KINDS = {
 }
 #: the true difference of those comparisons that are no null ones, in standard deviations, or errors, of a difference
 PLANTED = 3.0
+#: items, the share that both models get right, and that of items which one alone gets right
+MODELS = ((4, 0.9, 0.1), (10, 0.98, 0.02), (30, 0.5, 0.2), (30, 0.98, 0.02), (100, 0.9, 0.2), (100, 0.98, 0.02))
 #: the standard deviation of a difference with which the rule that adds seeds gives most false alarms
 AUTO_SPREAD = 0.0175
 
@@ -106,6 +111,23 @@ def count_auto(random: np.random.Generator, draws: int) -> dict[str, Any]:
         seeds_used += seeds
     rates = {"false_alarms": alarms / draws, "coverage": held / draws, "seeds": seeds_used / draws}
     return {"section": "scores alone, seeds added while wide", "variants": 2, "draws": draws, **rates}
+
+
+def count_models(random: np.random.Generator, items: int, share: float, alone: float, draws: int) -> dict[str, Any]:
+    """Return how often comparisons of two models of one run each are wrong, which get the same share of items right."""
+    counts = dict.fromkeys(("false_alarms", "coverage", "scores", "scores_by_t"), 0)
+    for _ in range(draws):
+        who, both = random.random(items), random.random(items) < (share - alone / 2) / (1 - alone)
+        right = [np.where(who < alone, (who < alone / 2) == first, both)[:, None] for first in (True, False)]
+        comparison = compare_models(right, lambda rows: float(rows.mean()), limits=(0, 1))
+        pair, model = comparison.pairs[0], comparison.variants[0]
+        usual = compare_models(right, lambda rows: float(rows.mean())).variants[0]
+        counts["false_alarms"] += pair.verdict in ("better", "worse")
+        counts["coverage"] += pair.interval is not None and pair.interval[0] <= 0 <= pair.interval[1]
+        for name, ends in (("scores", model.interval), ("scores_by_t", usual.interval)):
+            counts[name] += ends is not None and ends[0] - 1e-9 <= share <= ends[1] + 1e-9
+    rates = {name: number / draws for name, number in counts.items()}
+    return {"section": f"models, {items} items, {share:.0%} right", "variants": 2, "draws": draws, **rates}
 
 
 def real_null(number: int) -> Comparison:
@@ -177,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     began, draws = time.perf_counter(), options.draws or (40 if options.quick else 1000)
     cases = [(kind, 2) for kind in KINDS] + [("no records", 3)]
-    progress, rows = Progress(len(cases) + 2, 0.1 * draws), []
+    progress, rows = Progress(len(cases) + 3, 0.15 * draws), []
     for number, (kind, variants) in enumerate(cases):
         progress.next(f"{kind}, {variants} variants")
         rows.append(count(np.random.default_rng([options.seed, number]), kind, variants, draws))
@@ -193,6 +215,12 @@ def main() -> None:
     ]
     print_rows("Six seeds", heads, cells)
     figures = figures_of(rows[: len(cases) + 1])
+    progress.next("saved models, one run of each")
+    models = [count_models(np.random.default_rng([options.seed, 99, k]), *case, draws) for k, case in enumerate(MODELS)]
+    rows += models
+    names = ("false_alarms", "coverage", "scores", "scores_by_t")
+    heads = ["of", "false alarms", "differences held", "scores held", "by a t interval"]
+    print_rows("Saved models", heads, [[row["section"], *(f"{row[name]:.1%}" for name in names)] for row in models])
     if options.real:
         progress.next("real comparisons")
         pairs = [real_null(number).pairs[0] for number in range(options.real)]

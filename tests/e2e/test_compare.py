@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -212,7 +213,9 @@ def wait_for_a_run(folder: Path, attempt: int) -> bool:
     return False
 
 
-def test_a_transformer_is_compared_and_nothing_else(cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_transformer_is_trained_and_compared_and_nothing_else(
+    cli: Run, files: dict[str, Path], tmp_path: Path
+) -> None:
     words = (files["reviews"], *REVIEWS)
     out = ("--out", tmp_path / "c", "--seeds", "1", *QUICK)
     done = cli("compare", "classify", *words, "--cells", "gru,transformer", *out)
@@ -227,10 +230,15 @@ def test_a_transformer_is_compared_and_nothing_else(cli: Run, files: dict[str, P
         ("quantize", bundle, "--data", files["reviews"], "--out", tmp_path / "x"),
         ("check", bundle),
         ("program", bundle),
-        ("compare", tmp_path / "c" / "runs" / "0-0" / "model", bundle, files["reviews"]),
         ("fit", "classify", *words, "--cell", "transformer", "--out", tmp_path / "x"),
         ("tune", "classify", *words, "--space", "cell=gru,transformer", "--out", tmp_path / "x"),
     ):
         refused = cli(*given)
         assert (refused.code, "A transformer has no program: " in refused.err) == (2, True), given
     assert not (tmp_path / "x").exists()
+    with files["reviews"].open(encoding="utf-8", newline="") as file:
+        rows = [(" ".join(reversed(row["review"].split())), row["stars"]) for row in csv.DictReader(file)]
+    others = write_table(tmp_path / "others.csv", ("review", "stars"), rows)
+    beside = cli("compare", tmp_path / "c" / "runs" / "0-0" / "model", bundle, others, "--json")
+    assert beside.code == 0, beside.err
+    assert [0 <= model["score"] <= 1 for model in beside.json["models"]] == [True, True]

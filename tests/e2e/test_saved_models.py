@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import Run, write_lines, write_table
+from tests.e2e.conftest import REVIEWS, Run, write_lines, write_table
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,48 @@ def test_items_of_the_training_are_no_test(
         "such scores tell how well a model remembers, not how good it is on new data."
         for name in (words, both)
     ]
+
+
+def test_evaluate_says_that_items_are_those_of_the_training(
+    cli: Run, files: dict[str, Path], others: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    told = f"warning: {bundles['words']} was trained or validated on all of the test; such scores tell "
+    done = cli("evaluate", bundles["words"], files["reviews"], "--report", tmp_path / "page.html")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(told)
+    assert told[1:] in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "on about 50% of the test;" in cli("evaluate", bundles["words"], others["mixed"]).out
+    assert cli("evaluate", bundles["words"], others["mixed"], "--json").json["seen_share"] == 0.5
+    assert "warning" not in cli("evaluate", bundles["words"], others["reviews"]).out
+
+
+def test_the_page_of_saved_models(
+    cli: Run, files: dict[str, Path], others: dict[str, Path], bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    page, bundle = tmp_path / "page", tmp_path / "with_rival"
+    fitted = cli("fit", "classify", files["reviews"], *REVIEWS, "--epochs", "1", "--hidden-size", "4", "--out", bundle)
+    assert fitted.code == 0
+    words = ("compare", bundles["words"], bundle, others["reviews"], "--out", page)
+    done = cli(*words)
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == f"The page is {page / 'report.html'}."
+    assert sorted(path.name for path in page.iterdir()) == ["report.html", "report.md", "result.json"]
+    found = cli(*words, "--json").json  # it may be written again
+    saved = json.loads((page / "result.json").read_text(encoding="utf-8"))
+    assert saved | {"files": found["files"], "out": str(page)} == found
+    alone = cli("evaluate", bundle, others["reviews"], "--json").json
+    assert saved["rival"]["accuracy"] == alone["rival"]["accuracy"]
+    text = (page / "report.html").read_text(encoding="utf-8")
+    headings = ("Costs", "How training went", "Score and cost", "What to keep in mind", "How to repeat it")
+    for part in (saved["answer"], "Which is best by accuracy on the 48 items of reviews.csv", "rival", *headings):
+        assert part in text
+    markdown = (page / "report.md").read_text(encoding="utf-8")
+    assert saved["answer"] in markdown
+    (page / "notes.txt").write_text("mine", encoding="utf-8")
+    refused = cli(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert "expected a new folder, or one with a page of saved models alone ('notes.txt' is there)" in refused.err
+    assert "--out: got" in cli(*words[:-1], others["reviews"]).err
 
 
 def test_help_of_saved_models(cli: Run, bundles: dict[str, Path]) -> None:

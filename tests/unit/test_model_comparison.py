@@ -107,3 +107,75 @@ def test_models_of_texts_are_compared_whatever_a_token_is() -> None:
     first, second = NextTarget(10, reset=True), NextTarget(300, reset=True)
     check_comparable("xy", [model("language", first), model("language", second)])
     assert first.compares == "bits_per_character"
+
+
+# ── at the edge ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def shares(*rights: Any, margin: float | None = None) -> Any:
+    records = [np.asarray(right, float)[:, None] for right in rights]
+    return compare_models(records, mean, limits=(0, 1), margin=margin)
+
+
+@pytest.mark.parametrize("items", [4, 60])
+def test_items_that_are_all_right_do_not_make_a_score_certain(items: int) -> None:
+    right = np.ones(items)
+    comparison = shares(right, right, margin=0.1)
+    exact = stats.binomtest(items, items).proportion_ci(method="wilson")
+    for model in comparison.variants:
+        assert model.interval[1] == 1
+        assert 0.1 < model.interval[0] <= exact.low
+    pair = comparison.pairs[0]
+    assert (pair.p, pair.difference, pair.note) == (1, 0, "identical scores in all groups of items")
+    assert pair.interval[1] == -pair.interval[0] > 1 / items
+    assert pair.verdict == ("undecided" if items == 4 else "same")
+    opposite = shares(right, 1 - right).pairs[0]
+    assert opposite.difference == 1
+    assert opposite.interval[0] < 1 == opposite.interval[1]
+    assert opposite.verdict == ("undecided" if items == 4 else "better")
+
+
+@pytest.mark.parametrize("first_alone", [3, 5, 6, 8, 12])
+@pytest.mark.parametrize("items", [20, 100])
+def test_few_items_that_differ_are_tested_as_exactly(first_alone: int, items: int) -> None:
+    first, second = np.ones(items), np.ones(items)
+    second[:first_alone] = 0
+    p = shares(first, second).pairs[0].p
+    exact = stats.binomtest(first_alone, first_alone).pvalue
+    assert (p <= 0.05) == (exact <= 0.05)
+    assert 0.6 * exact - 0.002 < p < 1.6 * exact + 0.002
+
+
+def test_intervals_of_many_items_are_those_of_the_normal_theory() -> None:
+    random = np.random.default_rng(4)
+    first, second = (random.random(4000) < 0.7 for _ in range(2))
+    comparison = shares(first, second)
+    wilson = stats.binomtest(int(first.sum()), 4000).proportion_ci(method="wilson")
+    assert comparison.variants[0].interval == pytest.approx(tuple(wilson), abs=6e-3)
+    paired = stats.ttest_rel(first.astype(float), second.astype(float))
+    assert comparison.pairs[0].interval == pytest.approx(tuple(paired.confidence_interval()), abs=6e-3)
+
+
+def test_intervals_hold_the_truth_near_the_edge() -> None:
+    random = np.random.default_rng(5)
+    held = alarms = 0
+    for _ in range(300):
+        alone, both = random.random(30), random.random(30) < 0.98
+        first, second = (np.where(alone < 0.04, (alone < 0.02) == turn, both) for turn in (True, False))
+        comparison = shares(first, second)
+        truth = 0.96 * 0.98 + 0.02
+        held += comparison.variants[0].interval[0] <= truth <= comparison.variants[0].interval[1]
+        alarms += comparison.pairs[0].verdict != "undecided"
+    assert held >= 276
+    assert alarms <= 15
+
+
+def test_names_are_shown_without_what_all_share() -> None:
+    def shown(*names: str) -> tuple[str, ...]:
+        statistics = shares(*np.eye(3)[: len(names)])
+        return ModelComparison("classify", "accuracy", 3, "items", names, statistics).short_names
+
+    assert shown("runs/lstm", "runs/gru") == ("lstm", "gru")
+    assert shown("c/runs/0-0/model", "c/runs/1-0/model/") == ("0-0", "1-0")
+    assert shown("a/model", "b/model", "model") == ("a/model", "b/model", "model")
+    assert shown("lstm", "runs/gru") == ("lstm", "runs/gru")

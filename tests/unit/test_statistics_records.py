@@ -347,3 +347,17 @@ def test_macro_f1_has_the_stated_coverage() -> None:
     false_alarms, coverage = rates(comparisons)
     assert 0.005 <= false_alarms <= 0.097  # .05 ± 3 standard errors of 200
     assert coverage >= 0.903
+
+
+def test_examples_that_all_runs_answer_alike_are_no_certainty() -> None:
+    records = np.ones((2, 6, 4, 1))
+    comparison = compare(np.ones((2, 6)), records, score=np.mean, limits=(0, 1), margin=0.1)
+    low, high = comparison.variants[0].interval
+    assert 0.4 < low < 0.6 < high == 1
+    pair = comparison.pairs[0]
+    assert (pair.p, pair.verdict, pair.difference) == (1, "undecided", 0)
+    assert pair.interval[1] == -pair.interval[0] > 0.5
+    assert pair.note == "identical scores in all 6 seeds"
+    many = compare(np.ones((2, 6)), np.ones((2, 6, 1000, 1)), score=np.mean, limits=(0, 1), margin=0.1)
+    assert many.pairs[0].verdict == "same"
+    assert many.variants[0].interval[0] > 0.99

@@ -25,6 +25,7 @@ from rekur.cli.options import (
 )
 from rekur.cli.saved import data_for, set_rolling, set_search
 from rekur.data.inputs import name_of
+from rekur.data.sketch import Seen
 from rekur.errors import InputError, SaveError
 from rekur.runtime import load, read_bundle
 from rekur.runtime.examples import Examples
@@ -80,19 +81,24 @@ def command(
     columns, reading = split_input(values)
     others = {"document": document, **dict.fromkeys(adapting, True)}
     corpus, name = data_for(task, files, columns, reading, others)
+    seen = Seen(task.sketch_)
     examples = Examples(task.target_) if report is not None and not adapting else None
     mistakes = ErrorGallery(task.target_.errors)
     members = [*([] if examples is None else examples.members), *([] if errors is None else [mistakes])]
-    metrics = task.evaluate_corpus(corpus, **({"gallery": Galleries(members)} if members else adapting))
+    metrics = task.evaluate_corpus(corpus, reads=seen.add, **({"gallery": Galleries(members)} if members else adapting))
+    told = seen.note(str(bundle))
     if "rival" not in metrics and (rival := rival_metrics(task.metrics_).get("name")):
         click.echo(f"{rival}, whose validation scores the bundle has, is not kept in it: not scored.", err=True)
-    failed = _tried(report, lambda path: _write(path, files, metrics, bundle, task, examples, corpus))
+    failed = _tried(report, lambda path: _write(path, files, metrics, bundle, task, examples, corpus, told))
     unwritten = _tried(errors, lambda path: error_file.write_errors(path, mistakes, task, corpus))
     written = {} if errors is None or unwritten else {"errors": error_file.size(errors, mistakes)}
     if as_json:
-        show.as_json({"bundle": str(bundle), "file": name, **metrics, **written, **failed, **unwritten})
+        overlap = {"seen_share": seen.share()} if told else {}
+        show.as_json({"bundle": str(bundle), "file": name, **metrics, **overlap, **written, **failed, **unwritten})
     else:
-        if told := task.target_.verdict(metrics, metrics.get("rival", {})):
+        if verdict := task.target_.verdict(metrics, metrics.get("rival", {})):
+            click.echo(verdict)
+        if told:
             click.echo(told)
         show.scores(f"{bundle} on {name}: {show.size(metrics)}", metrics)
         if metrics.get("per_class"):
@@ -154,6 +160,7 @@ def _write(
     task: Any,
     examples: Examples | None,
     corpus: Any,
+    note: str,
 ) -> None:
     """Write the answer, scores, classes, plots, worst items and options as one page."""
     from rekur.study.report import answer_of, gallery_plots, machine_facts, model_plots, write_report
@@ -181,6 +188,7 @@ def _write(
         plots=[*plots, *model_plots(metrics, model.history(), task.target_.decides)],
         wrong=examples.wrong(task, corpus) if examples is not None and has_wrong else [],
         unsure=[] if examples is None else examples.unsure(task, corpus),
+        notes=[f"{note[:1].upper()}{note[1:]}"] if note else [],
         repeat=(command_line(), [*machine_facts(), ("model", model.fingerprint)]),
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],
     )

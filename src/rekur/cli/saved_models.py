@@ -11,7 +11,18 @@ import click
 
 from rekur import _check
 from rekur.cli import show
-from rekur.cli.options import ANY_INPUT, DOCUMENT, JSON, NUMBER, SEARCH, WHOLE, split_input, split_search, with_options
+from rekur.cli.options import (
+    ANY_INPUT,
+    DOCUMENT,
+    JSON,
+    NUMBER,
+    SEARCH,
+    WHOLE,
+    command_line,
+    split_input,
+    split_search,
+    with_options,
+)
 from rekur.errors import InputError, describe, did_you_mean
 
 #: the roles of columns with the right answers
@@ -47,6 +58,7 @@ def no_bundle(word: str, models: Sequence[str]) -> str:
 @click.option("--rolling", is_flag=True, help="Forecast the series at all origins that are a horizon apart.")
 @click.option("--stride", type=WHOLE, metavar="STEPS", help="With --rolling: steps between the origins.")
 @click.option("--margin", type=NUMBER, help="Differences inside it count as none; only with it is 'same' said.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write a page there, with plots.")
 @JSON
 def command(
     words: tuple[str, ...],
@@ -54,6 +66,7 @@ def command(
     rolling: bool,
     stride: int | None,
     margin: float | None,
+    out: Path | None,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -61,20 +74,25 @@ def command(
 
     \b
     rekur compare runs/lstm runs/gru test.csv
+    rekur compare runs/lstm runs/gru test.csv --out page
     rekur compare runs/small runs/large test.en test.fr --beam 5
 
     Folders that hold a saved model are compared; all other words are the files of one test. Models are paired by item.
     Intervals are over items: with one run of each, they do not tell what another seed of a training would give.
     """
     from rekur.cli.saved import data_for, set_rolling, set_search
-    from rekur.runtime import load
 
     bundles, files = [word for word in words if is_bundle(word)], [word for word in words if not is_bundle(word)]
     _check_words(bundles, files)
     _check.need("torch", "train", "rekur compare")
-    from rekur.study.model_comparison import ONE_RUN, check_comparable, compare_saved, seen_note, seen_share
+    from rekur.study.measures import load_model
+    from rekur.study.model_comparison import ONE_RUN, check_comparable, compare_saved
+    from rekur.study.model_page import check_page_folder, write_models
 
-    models = [load(Path(bundle)) for bundle in bundles]
+    if out is not None:
+        check_page_folder(out)
+    folders = [Path(bundle) for bundle in bundles]
+    models = [load_model(folder) for folder in folders]
     check_comparable(bundles, models)
     columns, reading = split_input(values)
     _check_truth(bundles, models, columns)
@@ -83,24 +101,23 @@ def command(
         set_search(model, **searching)
         set_rolling(model, rolling=rolling, stride=stride)
         corpora.append(data_for(model, files, columns, reading, {"document": document})[0])
-    for bundle, model, corpus in zip(bundles, models, corpora, strict=True):
-        share = seen_share(model, corpus)
-        if share == 1:
-            expected = f"items that {bundle} was neither trained nor validated on"
-            raise InputError(describe("FILE", " ".join(files), expected, "Give another file."))
-        if note := seen_note(bundle, share):
-            click.echo(note, err=True)
     result = compare_saved(bundles, models, corpora, margin=margin)
+    for note in result.warnings:
+        click.echo(note, err=True)
+    if out is not None:
+        result = write_models(result, out, folders, models, corpora, command=command_line())
     if as_json:
-        show.as_json({**result.to_dict(), "files": files})
+        show.as_json({**result.to_dict(), "files": files, **({} if out is None else {"out": str(out)})})
         return
     click.echo(f"{result.answer}\n")
     for title, head, rows in result.tables():
         show.table(title, head, rows)
     for pair in result.statistics.pairs:
         if pair.note:
-            click.echo(f"{result.names[pair.first]} - {result.names[pair.second]}: {pair.note}.")
+            click.echo(f"{result.pair_name(pair)}: {pair.note}.")
     click.echo(ONE_RUN)
+    if out is not None:
+        click.echo(f"The page is {out / 'report.html'}.")
 
 
 def _check_words(bundles: Sequence[str], files: Sequence[str]) -> None:

@@ -54,15 +54,37 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     out = Table(box=SIMPLE_HEAD, pad_edge=False)
     # the names of rows stay whole where there is any room
     are_short = max((len(row[0]) for row in cells), default=0) <= _NAME_WIDTH
-    for column, (name, right) in enumerate(zip(head, numeric, strict=True)):
+    to = console(err=err)
+    widths = _widths(head, cells, to.width, fixed=int(are_short))
+    for column, (name, right, width) in enumerate(zip(head, numeric, widths, strict=True)):
         whole = column == 0 and are_short
-        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole)
+        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole, width=width)
     for row in cells:
         out.add_row(*[escape(cell) for cell in row])
-    to = console(err=err)
     if title:
         to.print(escape(title), style="bold")  # by itself: as the table's own it would be as narrow as the table
     to.print(out)
+
+
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], most: int, *, fixed: int) -> list[int | None]:
+    """Return widths of columns with which a wide table is broken between words alone; None where none are needed.
+
+    Args:
+        head: the names of the columns.
+        rows: the cells.
+        most: the width of the terminal.
+        fixed: columns, from the left, that stay as they are.
+    """
+    columns = [[name, *(row[k] for row in rows)] for k, name in enumerate(head)]
+    wide = [max(map(cell_len, cells)) for cells in columns]
+    least = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
+    room = most - 3 * len(head) + 1
+    if sum(wide) <= room or sum(wide[:fixed] + least[fixed:]) > room:
+        return [None] * len(head)
+    while sum(wide) > room:
+        column = max((k for k in range(fixed, len(head)) if wide[k] > least[k]), key=wide.__getitem__)
+        wide[column] -= 1
+    return [*wide]
 
 
 def as_json(value: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ from rekur.data.streams import Tokens
 Hashes = NDArray[np.uint64]
 #: hashes that a sketch keeps at most, and tokens that are hashed at a time
 _MOST, _BLOCK = 512, 2**20
+#: share of other data from which on it is told that a training had it, and share of a text that is all of it
+TOLD_SHARE, ALL_OF_TEXT = 0.1, 0.95
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Sketch:
         """Return the sketch of the items to train on and of those to validate on, as the network reads them."""
         hashes = [_item_hashes(part) for part in parts]
         smallest, every = _smallest(hashes)
-        wholes = tuple(dict.fromkeys(_whole(each) for each in (*hashes, np.concatenate(hashes))))
+        wholes = tuple(dict.fromkeys(whole_of(each) for each in (*([part] for part in hashes), hashes)))
         return cls(0, smallest, every, wholes)
 
     @classmethod
@@ -77,19 +79,22 @@ class Sketch:
         Args:
             other: read by the same features.
         """
-        limit = np.uint64(2**64 - 1) if self.every or not len(self.hashes) else self.hashes[-1]
-        looked = hits = 0
-        for hashes in self._hashes_of(other):
-            small = hashes[hashes <= limit]
-            looked += len(small)
-            hits += int(np.isin(small, self.hashes).sum())
+        counted = [self.found(hashes) for hashes in self.hashes_of(other)]
+        looked, hits = (sum(column) for column in zip(*counted, strict=True)) if counted else (0, 0)
         return hits / looked if looked else None
+
+    def found(self, hashes: Hashes) -> tuple[int, int]:
+        """Return how many of other data's hashes this sketch tells of, and how many of these it has."""
+        limit = np.uint64(2**64 - 1) if self.every or not len(self.hashes) else self.hashes[-1]
+        small = hashes[hashes <= limit]
+        return len(small), int(np.isin(small, self.hashes).sum())
 
     def is_whole(self, other: EncodedItems) -> bool:
         """Return whether other items are all of those of this training, or of its validation, or of both."""
-        return _whole(_item_hashes(other)) in self.wholes
+        return whole_of([_item_hashes(other)]) in self.wholes
 
-    def _hashes_of(self, other: EncodedItems | Tokens) -> Iterable[Hashes]:
+    def hashes_of(self, other: EncodedItems | Tokens) -> Iterable[Hashes]:
+        """Yield the hashes of other data, read by the same features."""
         if isinstance(other, Tokens):
             return _stretch_hashes(other, self.length) if self.length else ()
         return () if self.length else (_item_hashes(other),)
@@ -118,6 +123,53 @@ class Sketch:
         return cls(length, packed, every, tuple(wholes))
 
 
+class Seen:
+    """Counts how many items of other data a training had, while they are read.
+
+    Args:
+        sketch: of the training; None where it is not known, and nothing is found.
+
+    Example:
+        >>> seen = Seen(None)
+        >>> seen.share(), seen.note("runs/lstm")
+        (0.0, '')
+    """
+
+    def __init__(self, sketch: Sketch | None) -> None:
+        self._sketch, self._looked, self._hits = sketch, 0, 0
+        self._hashes: list[Hashes] = []
+
+    def add(self, data: EncodedItems | Tokens) -> None:
+        """Count data, as the model reads them."""
+        if self._sketch is None:
+            return
+        for hashes in self._sketch.hashes_of(data):
+            looked, hits = self._sketch.found(hashes)
+            self._looked, self._hits = self._looked + looked, self._hits + hits
+            if not self._sketch.length:
+                self._hashes.append(hashes)
+
+    def share(self) -> float:
+        """Return the share of the data that the model was trained or validated on, about; 1 only if it is all."""
+        if self._sketch is None or not self._looked:
+            return 0.0
+        share = self._hits / self._looked
+        is_text = self._sketch.length > 0
+        is_all = share >= ALL_OF_TEXT if is_text else whole_of(self._hashes) in self._sketch.wholes
+        return 1.0 if is_all else min(share, 0.99)
+
+    def note(self, name: str) -> str:
+        """Return a warning that a model had a share of the data in training; an empty text for few of them."""
+        share = self.share()
+        if share < TOLD_SHARE:
+            return ""
+        part = "all" if share == 1 else f"about {share:.0%}"
+        return (
+            f"warning: {name} was trained or validated on {part} of the test; "
+            "such scores tell how well a model remembers, not how good it is on new data."
+        )
+
+
 def _item_hashes(items: EncodedItems) -> Hashes:
     """Return a hash of the steps of each item, (N,)."""
     joined = b"".join(digest[:8] for digest in item_digests(items))
@@ -144,5 +196,6 @@ def _smallest(parts: Iterable[Hashes]) -> tuple[Hashes, bool]:
     return smallest, every
 
 
-def _whole(hashes: Hashes) -> str:
-    return hashlib.sha256(np.sort(hashes).astype("<u8").tobytes()).hexdigest()
+def whole_of(parts: Sequence[Hashes]) -> str:
+    """Return a digest of all hashes, in any order."""
+    return hashlib.sha256(np.sort(np.concatenate(parts)).astype("<u8").tobytes()).hexdigest()

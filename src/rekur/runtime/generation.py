@@ -6,7 +6,7 @@ Axes: N tokens.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,9 @@ class GenerationMixin(RivalMixin, ABC):
         """Return all metrics on texts, as plain JSON; see :meth:`evaluate_corpus`."""
         return self.evaluate_corpus(texts_in_memory(documents(X), name="X"))
 
-    def evaluate_corpus(self, corpus: Pieces, gallery: Gallery | None = None) -> dict[str, Any]:
+    def evaluate_corpus(
+        self, corpus: Pieces, gallery: Gallery | None = None, *, reads: Callable[[Tokens], None] | None = None
+    ) -> dict[str, Any]:
         """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
 
         The scores of a rival that is kept stand beside them.
@@ -58,8 +60,11 @@ class GenerationMixin(RivalMixin, ABC):
         Args:
             corpus: the texts.
             gallery: is given all of them as one item, for a page.
+            reads: is given their tokens.
         """
         tokens = self.encode_corpus(corpus)
+        if reads is not None:
+            reads(tokens)
         nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
         if gallery is not None:
             gallery.add(-nats, None, tokens.context)
@@ -73,12 +78,18 @@ class GenerationMixin(RivalMixin, ABC):
             report["rival"] = {"name": rival.name, **scores}
         return report
 
-    def records_of(self, corpus: Pieces) -> NDArray[np.float64]:
+    def records_of(self, corpus: Pieces, *, reads: Callable[[Tokens], None] | None = None) -> NDArray[np.float64]:
         """Return the records of the stretches of texts, (R, 5); see :class:`rekur.targets.NextTarget`.
 
         With 20 documents or more each is a stretch.
+
+        Args:
+            corpus: the texts.
+            reads: is given their tokens.
         """
         tokens = encode_texts(corpus, self.features_)
+        if reads is not None:
+            reads(tokens)
         nats = self.nats_of_tokens(tokens.ids, tokens.starts, reset=self.target_.reset)
         return records_of_tokens(self.target_, nats, tokens)
 

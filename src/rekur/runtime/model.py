@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -263,19 +263,27 @@ class Model(PredictionMixin, GenerationMixin):
         report: dict[str, Any] = self._methods.evaluate(self, X, *labels)
         return report
 
-    def evaluate_corpus(self, corpus: Any, gallery: Gallery | None = None) -> dict[str, Any]:
+    def evaluate_corpus(
+        self, corpus: Any, gallery: Gallery | None = None, *, reads: Callable[[Any], None] | None = None
+    ) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, or on texts that are read in pieces, as plain JSON.
 
         Args:
             corpus: the examples, or the texts.
             gallery: is given every item, for a page.
+            reads: is given the data as the network reads them.
         """
-        report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus, gallery)
+        report: dict[str, Any] = self._methods.evaluate_corpus(self, corpus, gallery, reads=reads)
         return report
 
-    def records_of(self, corpus: Any) -> NDArray[np.float64]:
-        """Return the records of a corpus, or of texts that are read in pieces; see :class:`rekur.targets.Target`."""
-        records: NDArray[np.float64] = self._methods.records_of(self, corpus)
+    def records_of(self, corpus: Any, *, reads: Callable[[Any], None] | None = None) -> NDArray[np.float64]:
+        """Return the records of a corpus, or of texts that are read in pieces; see :class:`rekur.targets.Target`.
+
+        Args:
+            corpus: the examples, or the texts.
+            reads: is given the data as the network reads them.
+        """
+        records: NDArray[np.float64] = self._methods.records_of(self, corpus, reads=reads)
         return records
 
     def encode_corpus(self, corpus: Any) -> Any:

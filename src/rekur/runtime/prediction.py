@@ -6,7 +6,7 @@ Axes: N items, K outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -212,18 +212,27 @@ class PredictionMixin(RivalMixin, ABC):
         """
         return self.evaluate_corpus(self._corpus(X, y))
 
-    def evaluate_corpus(self, corpus: data.Corpus, gallery: Gallery | None = None) -> dict[str, Any]:
+    def evaluate_corpus(
+        self,
+        corpus: data.Corpus,
+        gallery: Gallery | None = None,
+        *,
+        reads: Callable[[data.EncodedItems], None] | None = None,
+    ) -> dict[str, Any]:
         """Return all metrics on the examples of a corpus, as plain JSON, with those of a rival that is kept.
 
         Args:
             corpus: items with labels.
             gallery: is given every item, for a page.
+            reads: is given the items as the network reads them, block by block.
 
         Raises:
             InputError: an item or a label cannot be used.
         """
         tally, rival, records, others = self.tally(scored=True), self.rival(), [], []
         for items in self._blocks(corpus):
+            if reads is not None:
+                reads(items)
             outputs = self.outputs_of_items(items.steps, items.contexts)
             tally.add(None, items.steps, outputs)
             records.append(self.target_.records(outputs, items.labels, items.contexts))
@@ -249,20 +258,27 @@ class PredictionMixin(RivalMixin, ABC):
             return SearchTally(self.features_, self.search_, scored=scored)
         return OddItems(self.features_)
 
-    def records_of(self, corpus: data.Corpus) -> NDArray[np.float64]:
+    def records_of(
+        self, corpus: data.Corpus, *, reads: Callable[[data.EncodedItems], None] | None = None
+    ) -> NDArray[np.float64]:
         """Return the record of each example of a corpus, (N, S); see :class:`rekur.targets.Target`.
 
         Items are run in blocks, whose outputs are not kept.
 
         Args:
             corpus: items with labels.
+            reads: is given the items as the network reads them, block by block.
 
         Raises:
             InputError: an item or a label cannot be used.
         """
-        return np.concatenate([self._records(items) for items in self._blocks(corpus)])
+        return np.concatenate([self._records(items, reads) for items in self._blocks(corpus)])
 
-    def _records(self, items: data.EncodedItems) -> NDArray[np.float64]:
+    def _records(
+        self, items: data.EncodedItems, reads: Callable[[data.EncodedItems], None] | None
+    ) -> NDArray[np.float64]:
+        if reads is not None:
+            reads(items)
         outputs = self.outputs_of_items(items.steps, items.contexts)
         return self.target_.records(outputs, items.labels, items.contexts)
 

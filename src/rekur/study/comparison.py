@@ -19,6 +19,8 @@ from rekur.study.verdicts import Comparison, Pair
 Table = tuple[str, Sequence[str], list[list[Any]]]
 #: times of training that differ by less, as a share, are not spoken of
 SAME_TIME = 0.1
+#: from this share of its width on, an interval that is not around the difference is written with both ends
+ASKEW = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,7 +253,7 @@ def gap_of(metric: str, pair: Pair) -> str:
         return amount
     number, _, unit = amount.partition(" ")
     low, high = (end - pair.difference for end in pair.interval)
-    if abs(low + high) > 1e-6 * (high - low):  # it was cut where no difference can be
+    if abs(low + high) > ASKEW * (high - low):  # as where it was cut at the largest difference
         ends = [f"{'-' if end < 0 else ''}{amount_of(metric, end).partition(' ')[0]}" for end in pair.interval]
         return f"{number} ({ends[0]} to {ends[1]}) {unit}".rstrip()
     half = amount_of(metric, (high - low) / 2).partition(" ")[0]
@@ -304,6 +306,9 @@ def answer_of(result: ComparisonResult) -> str:
     else:
         pair = pairs[others[0]]
         lead = "" if pair.difference is None else f" by {gap_of(result.metric, pair)}"
+        if pair.difference == 0 and pair.verdict == "undecided":
+            said = f"{names[best]} and {names[others[0]]} score alike in {counted(pair.n, 'seed')}"
+            return f"No variant is shown to be best: {said}{_failures(result)}.{_rival_ahead(result, best)}"
         p = "" if pair.p_holm is None else f"; p {shown(pair.p_holm)} after Holm"
         if all(each.verdict == "same" for each in pairs.values()):
             sentence = f"No variant is better by the margin: {names[best]} leads {names[others[0]]}{lead}"

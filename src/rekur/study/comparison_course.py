@@ -15,6 +15,7 @@ import numpy as np
 from rekur._clock import duration
 from rekur._memory import begin_peak, peak_memory
 from rekur._numbers import shown
+from rekur.data.sketch import Seen
 from rekur.errors import describe
 from rekur.metrics import METRICS
 from rekur.models import count_core, count_parameters
@@ -25,7 +26,6 @@ from rekur.study.comparison_examples import page_facts
 from rekur.study.comparison_folder import ATTEMPTS, RESULT, ComparisonFolder, Records, Run
 from rekur.study.comparison_page import write_comparison
 from rekur.study.measures import bundle_bytes, load_model, speed_of
-from rekur.study.model_comparison import seen_note, seen_share
 from rekur.study.objective import Setting, run_trial
 from rekur.study.run_search import fingerprint
 from rekur.study.statistics import compare as compare_scores
@@ -190,8 +190,10 @@ class Course:
         if finished:
             model = load_model(folder.model(*finished[0]))
             target = model.target_
-            if on_test and (note := seen_note("each model", seen_share(model, self.test))):
-                self._warn(note)
+            if on_test:
+                seen = Seen(model.sketch_)
+                seen.add(model.encode_corpus(self.test))
+                self._warn(seen.note("each model"))
             for key in finished:
                 score = float(target.score(records[key])[target.decides])
                 runs[key] = dataclasses.replace(runs[key], score=score)

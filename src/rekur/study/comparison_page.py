@@ -13,13 +13,12 @@ from rekur.runtime.examples import ShownItem
 from rekur.study.comparison import ComparisonResult, Table
 from rekur.study.comparison_figures import curves, scores_by_cost
 from rekur.study.costs import reached
+from rekur.study.markdown import markdown_page
 from rekur.study.page import Card, Head, notes_part, plots_part, repeat_part, table_part
 from rekur.study.report import examples_parts, machine_facts, write_page
 
 #: the page and its text, in the folder of a comparison
 PAGE, TEXT = "report.html", "report.md"
-#: how the text begins, by which it is known
-_TEXT_MARK = "<!-- made by rekur compare -->\n"
 #: variants whose scores stand at the head of the page
 _MOST_CARDS = 4
 _COLUMNS = {
@@ -71,7 +70,9 @@ def write_comparison(result: ComparisonResult, folder: Path, facts: PageFacts) -
     parts += [notes_part("What to keep in mind", caveats(result)), repeat_part(facts.command, _repeat(result, facts))]
     parts.append(table_part(*_run_table(result)))
     write_page(folder / PAGE, title, head, parts)
-    text = _TEXT_MARK + _markdown(result, head, facts)
+    items = [("Most surely wrong", facts.wrong), ("Most unsure, right or wrong", facts.unsure)]
+    tables = [*_tables(result), (_run_table(result), "")]
+    text = markdown_page(head, tables, items, facts.model, caveats(result), facts.command, _repeat(result, facts))
     write_file(folder / TEXT, text.encode("utf-8", "backslashreplace"), overwrite=True)
 
 
@@ -220,51 +221,3 @@ def _repeat(result: ComparisonResult, facts: PageFacts) -> list[tuple[str, str]]
     seeds = ", ".join(map(str, sorted({run.seed for run in result.runs})))
     data = [(f"{name} data, SHA-256", mark) for name, mark in facts.data.items()]
     return [*data, ("seeds", seeds), ("variants", options), *machine_facts()]
-
-
-# ── the same as text ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _markdown(result: ComparisonResult, head: Head, facts: PageFacts) -> str:
-    """Return the page as Markdown, without its plots."""
-    lines = [f"# {head.question}", "", f"**{head.sentence}**", ""]
-    for (title, names, rows), note in [*_tables(result), (_run_table(result), "")]:
-        lines += [f"## {title}", "", *([note, ""] if note else []), *markdown_table(names, rows), ""]
-    for heading, items in (("Most surely wrong", facts.wrong), ("Most unsure, right or wrong", facts.unsure)):
-        if items:
-            rows = [[item.name, _content(item), "; ".join(f"{n}: {_text(v)}" for n, v in item.facts)] for item in items]
-            lines += [f"## {heading}", "", *([facts.model, ""] if facts.model else [])]
-            lines += [*markdown_table(("item", "input", "facts"), rows), ""]
-    lines += ["## What to keep in mind", "", *[f"- {each}" for each in caveats(result)], "", "## How to repeat it", ""]
-    if facts.command:
-        lines += ["```sh", facts.command, "```", ""]
-    lines += [f"- {name}: {value}" for name, value in _repeat(result, facts)]
-    return "\n".join(lines) + f"\n\nPlots: {PAGE}. All numbers: result.json.\n"
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Return a table as lines of Markdown.
-
-    Example:
-        >>> markdown_table(["a", "b"], [["x|y", 0.5]])
-        ['| a | b |', '| --- | --- |', '| x\\\\|y | 0.5000 |']
-    """
-    lines = [[_escaped(name) for name in head], ["---"] * len(head)]
-    lines += [[_escaped(_text(value)) for value in row] for row in rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else shown(value) if isinstance(value, float) else str(value)
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
-def _content(item: ShownItem) -> str:
-    if item.tokens:
-        return " ".join("…" if token is None else token.text for token in item.tokens)
-    return str(item.content)[:200]

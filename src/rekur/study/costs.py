@@ -178,7 +178,7 @@ def cost_table(
         for name, costs, runs in rows
     ]
     goal_name = "to score" if goal.score is None else f"to {shown(goal.score)}"
-    head = ("variant", "training", goal_name, "memory", "weights", "bundle", name_of_latency)
+    head = ("variant", "to train", goal_name, "memory", "weights", "bundle", name_of_latency)
     return "Costs", (*head, f"{counted}/s"), cells
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from rekur._numbers import shown, shown_interval
-from rekur.data.sketch import Sketch
+from rekur.data.sketch import Seen
 from rekur.errors import InputError, describe
 from rekur.metrics import METRICS
 from rekur.study.comparison import Table, gap_of, joined, turned
@@ -19,8 +20,6 @@ from rekur.study.verdicts import Comparison, Pair
 
 #: what intervals do not tell
 ONE_RUN = "One run of each model: intervals are over items; another seed of a training may turn the order."
-#: share of a test that training had from which on it is told, and share of a text that is all of it
-TOLD_SHARE, ALL_OF_TEXT = 0.1, 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +33,8 @@ class ModelComparison:
         counted: the unit of ``items``, in the plural.
         names: of the models.
         statistics: scores, intervals, pairs and verdicts, by :func:`rekur.study.statistics.compare_models`.
+        warnings: of models that had items of the test in training.
+        rival: name and scores of a plain model on the same items; None where none was scored.
     """
 
     task: str
@@ -42,12 +43,28 @@ class ModelComparison:
     counted: str
     names: tuple[str, ...]
     statistics: Comparison
+    warnings: tuple[str, ...] = ()
+    rival: Mapping[str, Any] | None = None
 
     def ranked(self) -> list[int]:
         """Return the numbers of the models, the best first."""
         sign = -1 if self.statistics.larger_is_better else 1
         scores = [sign * (variant.mean or 0.0) for variant in self.statistics.variants]
         return sorted(range(len(scores)), key=scores.__getitem__)
+
+    @cached_property
+    def short_names(self) -> tuple[str, ...]:
+        """The names without the folders that all have: of ``runs/lstm`` and ``runs/gru`` these are the last parts."""
+        parts = [name.rstrip("/").split("/") for name in self.names]
+        while min(map(len, parts)) > 1 and len({each[0] for each in parts}) == 1:
+            parts = [each[1:] for each in parts]
+        while min(map(len, parts)) > 1 and len({each[-1] for each in parts}) == 1:
+            parts = [each[:-1] for each in parts]
+        return tuple("/".join(each) for each in parts)
+
+    def pair_name(self, pair: Pair) -> str:
+        """Return the short names of a pair."""
+        return f"{self.short_names[pair.first]} - {self.short_names[pair.second]}"
 
     def pair(self, first: int, second: int) -> Pair:
         """Return the pair of two models, said of ``first``."""
@@ -61,17 +78,18 @@ class ModelComparison:
         gaps = {other: gap_of(self.metric, self.pair(best, other)) for other in others}
         beaten = [other for other in others if self.pair(best, other).verdict == "better"]
         rest = [other for other in others if other not in beaten]
-        said = joined([f"{self.names[other]} by {gaps[other]}" for other in beaten]) if beaten else ""
+        names = self.short_names
+        said = joined([f"{names[other]} by {gaps[other]}" for other in beaten]) if beaten else ""
         if not rest:
-            return f"{self.names[best]} beats {said}."
+            return f"{names[best]} beats {said}."
         if beaten:
-            unclear = joined([f"{self.names[other]} ({gaps[other]})" for other in rest])
-            return f"{self.names[best]} beats {said}, but is not told apart from {unclear}."
+            unclear = joined([f"{names[other]} ({gaps[other]})" for other in rest])
+            return f"{names[best]} beats {said}, but is not told apart from {unclear}."
         pair = self.pair(best, others[0])
         if not pair.difference:
-            return f"No model is shown to be best: {self.names[best]} and {self.names[others[0]]} score alike."
+            return f"No model is shown to be best: {names[best]} and {names[others[0]]} score alike."
         kind = "better by the margin" if pair.verdict == "same" else "shown to be best"
-        lead = f"{self.names[best]} leads {self.names[others[0]]} by {gaps[others[0]]}"
+        lead = f"{names[best]} leads {names[others[0]]} by {gaps[others[0]]}"
         return f"No model is {kind}: {lead}; p {shown(pair.p_holm or 0.0)} after Holm."
 
     def tables(self) -> list[Table]:
@@ -81,15 +99,27 @@ class ModelComparison:
         for number in self.ranked():
             variant = self.statistics.variants[number]
             beside = "best" if number == best else self.pair(number, best).verdict
-            models.append([self.names[number], variant.mean, shown_interval(variant.interval), beside])
+            models.append([self.short_names[number], variant.mean, shown_interval(variant.interval), beside])
+        title = f"{score.capitalize()} on {self.items:,} {self.counted}"
+        if self.rival is not None and self.metric in self.rival:
+            models.append(["rival", self.rival[self.metric], "", ""])
+            title = f"{title} (rival: {self.rival['name']})"
         pairs: list[list[Any]] = []
         for pair in self.statistics.pairs:
-            name = f"{self.names[pair.first]} - {self.names[pair.second]}"
-            pairs.append([name, pair.difference, shown_interval(pair.interval), pair.p, pair.p_holm, pair.verdict])
+            pairs.append(
+                [
+                    self.pair_name(pair),
+                    pair.difference,
+                    shown_interval(pair.interval),
+                    pair.p,
+                    pair.p_holm,
+                    pair.verdict,
+                ]
+            )
         margin = self.statistics.margin
         return [
             (
-                f"{score.capitalize()} on {self.items:,} {self.counted}",
+                title,
                 ("model", score, "95 % interval", "beside the best"),
                 models,
             ),
@@ -123,6 +153,7 @@ class ModelComparison:
             "margin": self.statistics.margin,
             "models": models,
             "pairs": pairs,
+            **({} if self.rival is None else {"rival": dict(self.rival)}),
             "note": ONE_RUN,
         }
 
@@ -148,32 +179,6 @@ def check_comparable(names: Sequence[str], models: Sequence[Any]) -> None:
             raise InputError(f"{name}: what it answers: got {got}; expected the same as of {names[0]}.")
 
 
-def seen_share(model: Any, corpus: Any) -> float:
-    """Return the share of the test items that a model was trained or validated on, about; 1 only if it is all of them.
-
-    Args:
-        model: as :func:`rekur.runtime.load` returns it; of one that an earlier Rekur saved this is 0.
-        corpus: the test items, as the model reads them.
-    """
-    sketch: Sketch | None = model.sketch_
-    if sketch is None:
-        return 0.0
-    encoded = model.encode_corpus(corpus)
-    share = sketch.share(encoded) or 0.0
-    whole = share >= ALL_OF_TEXT if sketch.length else sketch.is_whole(encoded)
-    return 1.0 if whole else min(share, 0.99)
-
-
-def seen_note(name: str, share: float) -> str:
-    """Return a warning that a model had a share of the test items in training; an empty text for few of them."""
-    if share < TOLD_SHARE:
-        return ""
-    return (
-        f"warning: {name} was trained or validated on about {share:.0%} of the test; "
-        "such scores tell how well a model remembers, not how good it is on new data."
-    )
-
-
 def compare_saved(
     names: Sequence[str], models: Sequence[Any], corpora: Sequence[Any], *, margin: float | None = None, seed: int = 0
 ) -> ModelComparison:
@@ -187,10 +192,19 @@ def compare_saved(
         seed: of the groups of items.
 
     Raises:
-        InputError: models differ in task or answers, they were scored on different items, or there is only one.
+        InputError: models differ in task or answers, they were scored on different items, there is only one, or these
+            are the very items that a model was trained or validated on.
     """
     check_comparable(names, models)
-    records = [np.asarray(model.records_of(corpus)) for model, corpus in zip(models, corpora, strict=True)]
+    records, warnings = [], []
+    for name, model, corpus in zip(names, models, corpora, strict=True):
+        seen = Seen(model.sketch_)
+        records.append(np.asarray(model.records_of(corpus, reads=seen.add)))
+        if seen.share() == 1:
+            expected = f"items that {name} was neither trained nor validated on"
+            raise InputError(describe("FILE", corpus.name, expected, "Give another file."))
+        if note := seen.note(name):
+            warnings.append(note)
     target = models[0].target_
     for name, each in zip(names, records, strict=True):
         if len(each) != len(records[0]):
@@ -209,4 +223,5 @@ def compare_saved(
         limits=METRICS[metric].limits,
         seed=seed,
     )
-    return ModelComparison(models[0].task, metric, target.count(records[0]), target.counted, tuple(names), statistics)
+    items, counted = target.count(records[0]), target.counted
+    return ModelComparison(models[0].task, metric, items, counted, tuple(names), statistics, tuple(warnings))

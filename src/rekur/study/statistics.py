@@ -20,7 +20,16 @@ from rekur._numbers import counted
 from rekur.errors import InputError, describe
 from rekur.metrics.significance import holm, probability_of_improvement, sign_flip, t_p_value, t_quantile
 from rekur.study.influences import Array, Score, influences, read_scores
-from rekur.study.verdicts import ROUNDING, UNLIMITED, Comparison, Pair, Variant, check_limits, cut_intervals
+from rekur.study.verdicts import (
+    ROUNDING,
+    UNLIMITED,
+    Comparison,
+    Pair,
+    Variant,
+    check_limits,
+    cut_intervals,
+    edge_error,
+)
 
 #: largest p that decides, and 1 - the level of all intervals
 ALPHA = 0.05
@@ -57,7 +66,9 @@ def compare(
     except for ``p_holm``.
 
     Intervals are cut where no score, or no difference of scores, can be: the truth lies inside, so they hold it as
-    often as before. p and verdicts are of the whole ones.
+    often as before. p and verdicts are of the whole ones. Where no example moves a score
+    between two limits, :math:`v_\text{examples}` is :math:`(R / (N + 2))^2`, and twice that of a difference, with the
+    range R and N items: items that are all answered alike do not show that all others would be.
 
     Args:
         scores: float64 (variants, seeds); NaN or None for a run that failed.
@@ -113,8 +124,13 @@ def compare(
     check_limits(table, limits)
     moves = influences(table, records, score, seed)
     penalty = _check.number("penalty", penalty, 1)
-    variants = tuple(_summary(row, None if moves is None else moves[index], penalty) for index, row in enumerate(table))
-    pairs = [_test(table, moves, *indices, seed, penalty) for indices in itertools.combinations(range(len(table)), 2)]
+    edge = 0.0 if moves is None else edge_error(limits, _items(records))
+    variants = tuple(
+        _summary(row, None if moves is None else moves[index], penalty, edge) for index, row in enumerate(table)
+    )
+    pairs = [
+        _test(table, moves, *indices, seed, penalty, edge) for indices in itertools.combinations(range(len(table)), 2)
+    ]
     adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
     decided = []
     for pair in pairs:
@@ -143,8 +159,15 @@ def compare_models(
 ) -> Comparison:
     r"""Return scores, differences, intervals, p and verdicts of single models that were scored on the same items.
 
-    The t statistic has the jackknife variance over G groups of items alone, with G - 1 degrees of freedom. What would
+    The t statistic has the jackknife variance v over G groups of items alone, with G - 1 degrees of freedom. What would
     vary with the seed of a training is not in it: it speaks of these models, and not of how they were made.
+
+    Between two limits, items that all answer alike do not make a score certain. The interval of a score is then
+    Wilson's, with v in the place of a share's variance. A difference d of N items is tested with two more items:
+    each model has one of them right and the other wrong; with the range R of the score:
+
+    .. math:: t = \frac{N d}{(N + 2) \sqrt{w}}, \qquad
+        w = \frac{1}{N + 2} \left( \frac{N (N - 1) v + N d^2 + 2 R^2}{N + 2} - \frac{N^2 d^2}{(N + 2)^2} \right)
 
     Args:
         records: of each model (N, S), of the same N >= 2 items in the same order.
@@ -161,11 +184,21 @@ def compare_models(
         InputError: a score is not finite or outside the limits, or no margin above 0.
         ShapeError: models have records of different shapes, or of one item.
 
+    References: Wilson 1927, doi:10.1080/01621459.1927.10502953; Bonett and Price 2012, doi:10.3102/1076998611411915
+    (the two more items).
+
     Example:
         >>> draws = np.random.default_rng(0).random((500, 1))
         >>> pair = compare_models([draws < 0.9, draws < 0.8], lambda rows: float(rows.mean())).pairs[0]
         >>> pair.verdict, round(pair.difference, 3)
         ('better', 0.118)
+
+        Two models that answer all of four items:
+
+        >>> right = np.ones((4, 1))
+        >>> comparison = compare_models([right, right], lambda rows: float(rows.mean()), limits=(0, 1))
+        >>> [round(end, 3) for end in comparison.variants[0].interval + comparison.pairs[0].interval]
+        [0.283, 1.0, -0.75, 0.75]
     """
     larger_is_better = _check.flag("larger_is_better", larger_is_better)
     margin = None if margin is None else _check.positive("margin", margin)
@@ -175,12 +208,14 @@ def compare_models(
     moves = influences(table, [[rows] for rows in values], score, _check.seed("seed", seed))
     if moves is None or np.isnan(table).any():
         raise InputError(describe("scores", table[:, 0].tolist(), "a finite number of each model"))
-    changes, scores = moves[:, 0], table[:, 0].tolist()
+    changes, scores, items = moves[:, 0], table[:, 0].tolist(), len(values[0])
     variants = tuple(
-        Variant(value, _Estimate(value, math.hypot(*row), len(row) - 1.0).interval(), n=1, failed=0)
+        Variant(value, _model_interval(value, row, items, limits), n=1, failed=0)
         for value, row in zip(scores, changes, strict=True)
     )
-    pairs = [_test_models(scores, changes, *both) for both in itertools.combinations(range(len(scores)), 2)]
+    pairs = [
+        _test_models(scores, changes, *both, items, limits) for both in itertools.combinations(range(len(scores)), 2)
+    ]
     adjusted = holm([pair.p for pair in pairs if pair.p is not None])
     decided = tuple(
         dataclasses.replace(pair, p_holm=p, verdict=_verdict(pair, p, larger_is_better, margin))
@@ -189,19 +224,41 @@ def compare_models(
     return cut_intervals(Comparison(variants, decided, larger_is_better, margin), limits)
 
 
-def _test_models(scores: Sequence[float], changes: Array, first: int, second: int) -> Pair:
+def _model_interval(value: float, parts: Array, items: int, limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of one model's score; ``parts`` (G,) are how far each group of items moves it."""
+    error, freedom, reach = math.hypot(*parts), len(parts) - 1.0, limits[1] - limits[0]
+    if not math.isfinite(reach):
+        return _Estimate(value, error, freedom).interval()
+    quantile = t_quantile(freedom, ALPHA)
+    more = quantile**2 / items
+    middle = (value + more * (limits[0] + limits[1]) / 2) / (1 + more)
+    half = quantile * math.hypot(error, quantile * reach / (2 * items)) / (1 + more)
+    return middle - half, middle + half
+
+
+def _test_models(
+    scores: Sequence[float], changes: Array, first: int, second: int, items: int, limits: tuple[float, float]
+) -> Pair:
     """Return the pair of two models, still without Holm's correction and a verdict."""
-    difference = scores[first] - scores[second]
+    difference, reach = scores[first] - scores[second], limits[1] - limits[0]
     parts = changes[first] - changes[second]
     error, rounding = math.hypot(*parts), ROUNDING * max(abs(scores[first]), abs(scores[second]))
-    pair = Pair(first, second, 1, difference=difference)
+    pair, has_limits = Pair(first, second, 1, difference=difference), math.isfinite(reach)
     if error <= rounding:
-        if abs(difference) <= rounding:
-            return dataclasses.replace(pair, difference=0.0, p=1.0, note="identical scores in all groups of items")
-        note = "all groups of items differ by the same amount"
-        return dataclasses.replace(pair, p=min(1.0, 2.0 ** (1 - len(parts))), note=note)
-    estimate = _Estimate(difference, error, len(parts) - 1.0)
-    p = max(t_p_value(difference / error, estimate.freedom), sys.float_info.min)
+        is_equal = abs(difference) <= rounding
+        note = (
+            "identical scores in all groups of items" if is_equal else "all groups of items differ by the same amount"
+        )
+        pair = dataclasses.replace(pair, difference=0.0 if is_equal else difference, note=note)
+        if not has_limits:
+            return dataclasses.replace(pair, p=1.0 if is_equal else min(1.0, 2.0 ** (1 - len(parts))))
+    middle = difference
+    if has_limits:
+        all_items, middle = items + 2, items * difference / (items + 2)
+        squares = items * (items - 1) * error**2 + items * difference**2 + 2 * reach**2
+        error = math.sqrt((squares / all_items - middle**2) / all_items)
+    estimate = _Estimate(middle, error, len(parts) - 1.0)
+    p = max(t_p_value(middle / error, estimate.freedom), sys.float_info.min)
     return dataclasses.replace(pair, interval=estimate.interval(), p=p)
 
 
@@ -226,12 +283,13 @@ class _Estimate(NamedTuple):
         return t_quantile(self.groups - 1, ALPHA / penalty) * self.of_examples if self.of_examples else 0.0
 
 
-def _estimate(values: Array, moves: Array | None) -> _Estimate:
+def _estimate(values: Array, moves: Array | None, edge: float = 0.0) -> _Estimate:
     """Return the mean of one value a seed, of at least two seeds.
 
     Args:
         values: (seeds,).
         moves: (seeds, G), from :func:`influences`, or None.
+        edge: the standard error over examples where none of them moves the mean.
     """
     n = len(values)
     mean = min(max(math.fsum(values) / n, float(values.min())), float(values.max()))  # in spite of rounding
@@ -240,6 +298,8 @@ def _estimate(values: Array, moves: Array | None) -> _Estimate:
         return _Estimate(mean, error, freedom)
     shared = moves.mean(axis=0)
     examples = math.hypot(*shared)
+    if examples <= ROUNDING * float(np.abs(values).max()):
+        examples = edge
     both = math.hypot(*(moves - shared).ravel()) / math.sqrt(n * (n - 1))
     if error <= both:
         return _Estimate(mean, examples, len(shared) - 1, examples, len(shared))
@@ -248,7 +308,7 @@ def _estimate(values: Array, moves: Array | None) -> _Estimate:
     return _Estimate(mean, total, 1 / inverse, examples, len(shared))
 
 
-def _summary(scores: Array, moves: Array | None, penalty: float) -> Variant:
+def _summary(scores: Array, moves: Array | None, penalty: float, edge: float) -> Variant:
     """Return the summary of one variant's scores (seeds,)."""
     finished = ~np.isnan(scores)
     values = scores[finished]
@@ -258,7 +318,7 @@ def _summary(scores: Array, moves: Array | None, penalty: float) -> Variant:
         variant = dataclasses.replace(variant, mean=float(values[0]))
         notes.append("one seed: no interval")
     elif len(values):
-        estimate = _estimate(values, None if moves is None else moves[finished])
+        estimate = _estimate(values, None if moves is None else moves[finished], edge)
         has_spread = estimate.error > ROUNDING * np.abs(values).max()
         interval = estimate.interval(penalty) if has_spread else (estimate.mean, estimate.mean)
         variant = dataclasses.replace(variant, mean=estimate.mean, interval=interval)
@@ -271,7 +331,7 @@ def _failures(variant: Variant) -> str:
     return f"{variant.failed} of {counted(variant.n + variant.failed, 'run')} failed" if variant.failed else ""
 
 
-def _test(table: Array, moves: Array | None, first: int, second: int, seed: int, penalty: float) -> Pair:
+def _test(table: Array, moves: Array | None, first: int, second: int, seed: int, penalty: float, edge: float) -> Pair:
     """Return the pair of two variants, still without Holm's correction and a verdict."""
     both = ~np.isnan(table[first]) & ~np.isnan(table[second])
     differences = table[first, both] - table[second, both]
@@ -287,7 +347,8 @@ def _test(table: Array, moves: Array | None, first: int, second: int, seed: int,
     parts = None if moves is None else moves[first, both] - moves[second, both]
     estimate = _estimate(differences, parts)
     p_sign_flip = sign_flip(differences.tolist(), tolerance=rounding, seed=seed)
-    pair = dataclasses.replace(pair, difference=estimate.mean, p_sign_flip=p_sign_flip)
+    difference = 0.0 if abs(estimate.mean) <= rounding else estimate.mean
+    pair = dataclasses.replace(pair, difference=difference, p_sign_flip=p_sign_flip)
     is_identical = estimate.error <= rounding and abs(estimate.mean) <= rounding
     if np.ptp(differences) <= rounding and not is_identical:
         note = f"few seeds: all {n} differ by the same amount"
@@ -295,14 +356,21 @@ def _test(table: Array, moves: Array | None, first: int, second: int, seed: int,
         note = f"few seeds: {n}" if n < ENOUGH_SEEDS else ""
     if is_identical:
         # n differences at the margin would all have one sign by chance with probability 2⁻ⁿ
-        interval = (0.0, 0.0) if 0.5**n <= ALPHA else None
+        half = _estimate(differences, parts, math.sqrt(2) * edge).floor(penalty)
+        interval = (0.0 - half, half) if 0.5**n <= ALPHA else None
         note = "; ".join(filter(None, [note, f"identical scores in all {n} seeds"]))
         return dataclasses.replace(pair, difference=0.0, interval=interval, p=1.0, note=note)
     if estimate.error <= rounding:
         return dataclasses.replace(pair, p=min(1.0, penalty * p_sign_flip), note=note)
+    estimate = _estimate(differences, parts, math.sqrt(2) * edge)
     p = max(t_p_value(estimate.mean / estimate.error, estimate.freedom), sys.float_info.min)
     ends, floor = estimate.interval(penalty), estimate.floor(penalty)
     return dataclasses.replace(pair, interval=ends, p=min(1.0, penalty * p), floor=floor, note=note)
+
+
+def _items(records: Sequence[Any]) -> int:
+    """Return the number of items of runs whose records were read before."""
+    return max(len(rows) for seeds in records for rows in seeds if rows is not None and np.ndim(rows) == 2)
 
 
 def _verdict(pair: Pair, p_holm: float | None, larger_is_better: bool, margin: float | None) -> str | None:

@@ -116,6 +116,17 @@ def check_limits(table: Array, limits: tuple[float, float]) -> None:
         raise InputError(describe("score", float(outside[0]), f"a number in [{low:g}, {high:g}]"))
 
 
+def edge_error(limits: tuple[float, float], items: int) -> float:
+    """Return the least standard error of a score between limits, which items that are all answered alike leave; else 0.
+
+    Example:
+        >>> edge_error((0, 1), 98), edge_error(UNLIMITED, 98)
+        (0.01, 0.0)
+    """
+    reach = limits[1] - limits[0]
+    return reach / (items + 2) if math.isfinite(reach) else 0.0
+
+
 def cut_intervals(comparison: Comparison, limits: tuple[float, float]) -> Comparison:
     """Return a comparison whose intervals end where scores, and their differences, can be at most."""
     low, high = limits

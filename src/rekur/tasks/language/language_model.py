@@ -6,13 +6,14 @@ Axes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rekur._options import documented
-from rekur.data import encode_texts, texts_in_memory
+from rekur.data import Tokens, encode_texts, texts_in_memory
 from rekur.data.streams import Pieces
 from rekur.decode import StepFunction
 from rekur.features import TextFeatures
@@ -108,6 +109,7 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
         *,
         dynamic: DynamicEvaluation | None = None,
         cache: NeuralCache | None = None,
+        reads: Callable[[Tokens], None] | None = None,
     ) -> dict[str, Any]:
         """Return loss, perplexity, bits per character and per byte on texts that are read in pieces, as plain JSON.
 
@@ -117,10 +119,13 @@ class LanguageModel(LanguageOptions, GenerationMixin, Estimator):
             dynamic: let the weights follow the text while it is read; each token is predicted before.
             cache: expect again what followed when the outputs were alike. With either of the two the scores are
                 those of a model that learns from the test text, and say so under ``adapted``.
+            reads: is given the tokens of the texts.
         """
         if dynamic is None and cache is None:
-            return super().evaluate_corpus(corpus, gallery)
+            return super().evaluate_corpus(corpus, gallery, reads=reads)
         tokens, reset = encode_texts(corpus, self.features_), self.target_.reset
+        if reads is not None:
+            reads(tokens)
         adapted = run_adapting(self.model_, tokens.ids, tokens.starts, reset=reset, dynamic=dynamic, cache=cache)
         used = [name for name, how in (("dynamic", dynamic), ("cache", cache)) if how is not None]
         return {**self._report_of(adapted.each, tokens), "adapted": used}
