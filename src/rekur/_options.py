@@ -41,6 +41,7 @@ class Option:
         check: (name, value) -> raises for a value that is out of range; it is not asked for None.
         search: the default range of a search, as ``--space`` takes it; empty for an option that is searched only if a
             range is given, None for one that cannot be searched.
+        varies: whether variants of a comparison may differ in it; not in what decides on which items they are scored.
         kinds: the kinds of items on which the option has an effect; all if empty.
         needs: an option that must not be empty for this one to have an effect.
         members: the class of the options that a dict of options holds.
@@ -62,6 +63,7 @@ class Option:
     choices: tuple[str, ...] = ()
     check: Callable[[str, Any], Any] | None = None
     search: str | None = ""
+    varies: bool = True
     kinds: tuple[str, ...] = ()
     needs: str = ""
     members: type | None = None

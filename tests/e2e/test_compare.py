@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,31 @@ def test_a_killed_run_is_told_and_all_others_go_on(files: dict[str, Path], tmp_p
     states = [(row["state"], row["reason"]) for row in json.loads(out)["runs"]]
     assert [state for state, _ in states].count("finished") == 3
     assert ("failed", "its process ended while it ran, 2 times") in states
+
+
+def is_stopped(process: int) -> bool:
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def wait_until(holds: Callable[[], bool]) -> bool:
+    return any(holds() or time.sleep(0.02) for _ in range(1500))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are listed by Linux alone")
+def test_ctrl_z_stops_both_processes_and_both_continue(files: dict[str, Path], tmp_path: Path) -> None:
+    words = ("compare", "classify", files["walks"], *WALKS, "--cells", "rnn,gru", "--seeds", "1", *QUICK)
+    command = [sys.executable, "-m", "rekur", *map(str, words), "--out", str(tmp_path / "c")]
+    command[command.index("--epochs") + 1] = "300"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as parent:
+        assert wait_until(lambda: (tmp_path / "c" / "runs").is_dir())
+        both = (parent.pid, child_of(parent.pid))
+        parent.send_signal(signal.SIGTSTP)
+        assert wait_until(lambda: all(map(is_stopped, both)))
+        parent.send_signal(signal.SIGCONT)
+        assert wait_until(lambda: not any(map(is_stopped, both)))
+        parent.send_signal(signal.SIGINT)
+        _, err = parent.communicate(timeout=100)
+    assert parent.returncode == 130, err
 
 
 def state_of(run: Path) -> tuple[str, int]:

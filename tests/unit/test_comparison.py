@@ -13,6 +13,7 @@ import pytest
 import rekur
 from rekur.errors import InputError, LockedError
 from rekur.study.comparison import ComparisonResult
+from rekur.study.comparison_course import Course
 from rekur.study.comparison_folder import ComparisonFolder, Run
 from rekur.study.comparison_page import PageFacts
 from rekur.study.measures import Speed
@@ -75,11 +76,11 @@ def test_variants_are_all_combinations_and_nothing_else() -> None:
         (
             "gru,lstm",
             {"droput": "0,0.1"},
-            "vary: got 'droput'; expected an option of 'classify' that can be searched. ",
+            "vary: got 'droput'; expected an option of 'classify' that can be varied. ",
         ),
         ("gru,lstm", {"dropout": "0,0"}, "vary dropout: got '0,0'; expected each value once. "),
         ("gru,lstm", {"dropout": "0:0.5"}, "vary dropout: got '0:0.5'; expected values that are compared. "),
-        ("gru,lstm", {"seed": "0,1"}, "vary: got 'seed'; expected an option of 'classify' that can be searched. "),
+        ("gru,lstm", {"seed": "0,1"}, "vary: got 'seed'; expected an option of 'classify' that can be varied. "),
         ("gru,lstm", {"dropout": "0,2"}, "variant 'gru, dropout 2.0': dropout: got 2.0; expected "),
         (
             "gru,lstm",
@@ -92,6 +93,39 @@ def test_variants_that_cannot_be(cells: Any, varied: Any, text: str) -> None:
     with pytest.raises(InputError) as caught:
         variants_of(cells, varied, {"hidden_size": 6})
     assert str(caught.value).startswith(text)
+
+
+def test_any_option_is_varied_but_for_what_decides_on_the_items() -> None:
+    series = Setting("regress", {"network": "convolutional"}, None, None, {})
+    for option, values, named in (
+        ("augment", "0,0.5", ["augment 0.0", "augment 0.5"]),
+        ("members", "1,3", ["members 1", "members 3"]),
+        ("branches", "net,net,ridge", ["branches net", "branches net,ridge"]),
+        ("branches", "net,ridge,net", ["branches net,ridge", "branches net"]),
+        ("causal", "true,false", ["causal true", "causal false"]),
+        ("time_limit", "1,2", ["time limit 1.0", "time limit 2.0"]),
+    ):
+        assert [each.name for each in make_variants(series, "series", [], {option: values})] == named
+    plain = Setting("regress", {}, None, None, {})
+    networks = make_variants(plain, "series", [], {"network": "recurrent,convolutional"})
+    assert [each.name for each in networks] == ["network recurrent", "network convolutional"]
+    with pytest.raises(InputError, match="vary augment: got '0,1'; expected no range without --network convolutional"):
+        make_variants(plain, "series", [], {"augment": "0,1"})
+    for task, option in (
+        ("regress", "valid_fraction"),
+        ("forecast", "horizon"),
+        ("tag", "cut"),
+        ("language", "tokens"),
+    ):
+        with pytest.raises(InputError, match=f"got '{option}'; expected an option of '{task}' that can be varied. It "):
+            make_variants(Setting(task, {}, None, None, {}), "text", [], {option: "1,2"})
+
+
+def test_runs_that_are_scored_on_other_items_are_refused() -> None:
+    course = Course(Setting("regress", {}, None, None, {}), None, [], [0], print)
+    course._check_items("a", 0, 5)
+    with pytest.raises(InputError, match="b, seed 1: scored items: got 6; expected 5, as in the runs before it"):
+        course._check_items("b", 1, 6)
 
 
 def test_a_misspelt_cell_gets_a_suggestion() -> None:

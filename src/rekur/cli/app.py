@@ -29,7 +29,7 @@ COMMANDS = {
     "fit": "Train a model from files of sequences or of text.",
     "resume": "Go on with a training that was stopped.",
     "tune": "Try many options of a task and keep the best model.",
-    "compare": "Train several cells or options with equal budgets, and say which is better (preview).",
+    "compare": "Train several cells or options with equal budgets, and say which is better.",
     "evaluate": "Score a saved model on a file with labels, or on text.",
     "predict": "Give every item of a file its prediction.",
     "translate": "Write a text for each line of standard input.",

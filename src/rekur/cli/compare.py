@@ -127,7 +127,7 @@ class _TasksAndBundles(CatalogGroup):
 
 @click.group("compare", cls=_TasksAndBundles, make=_command, summary=_summary, subcommand_metavar="TASK ...")
 def command() -> None:
-    """Train several cells or options with the same seeds and equal budgets, and say which is better (preview).
+    """Train several cells or options with the same seeds and equal budgets, and say which is better.
 
     \b
     rekur compare classify train.csv --text review --label stars --cells rnn,lstm,gru --epochs 5

@@ -58,7 +58,9 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[Any]], *, err
     widths = _widths(head, cells, to.width, fixed=int(are_short))
     for column, (name, right, width) in enumerate(zip(head, numeric, widths, strict=True)):
         whole = column == 0 and are_short
-        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=whole, width=width)
+        out.add_column(
+            name, justify="right" if right else "left", overflow="fold", no_wrap=whole and width is None, width=width
+        )
     for row in cells:
         out.add_row(*[escape(cell) for cell in row])
     if title:
@@ -73,13 +75,14 @@ def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], most: int, *, fi
         head: the names of the columns.
         rows: the cells.
         most: the width of the terminal.
-        fixed: columns, from the left, that stay as they are.
+        fixed: columns, from the left, that stay as they are where there is room.
     """
     columns = [[name, *(row[k] for row in rows)] for k, name in enumerate(head)]
     wide = [max(map(cell_len, cells)) for cells in columns]
     least = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
     room = most - 3 * len(head) + 1
-    if sum(wide) <= room or sum(wide[:fixed] + least[fixed:]) > room:
+    fixed = fixed if sum(wide[:fixed] + least[fixed:]) <= room else 0
+    if sum(wide) <= room or sum(least) > room:
         return [None] * len(head)
     while sum(wide) > room:
         column = max((k for k in range(fixed, len(head)) if wide[k] > least[k]), key=wide.__getitem__)

@@ -6,9 +6,11 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -45,7 +47,8 @@ def supervised(work: Callable[[], int], runs: Path | None) -> int:
         if not process:
             _leave_group()
             return work()
-        code = _wait(process)
+        with _stopping_together(process):
+            code = _wait(process)
         if code >= 0:
             return code
         running = _running(runs)
@@ -66,6 +69,36 @@ def _leave_group() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGTERM)
+
+
+@contextmanager
+def _stopping_together(process: int) -> Iterator[None]:
+    """Let Ctrl-Z stop the group of a child too, and what continues this process continue it, for a ``with`` block."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _tell_group(process, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)  # it returns when this process is continued
+        _tell_group(process, signal.SIGCONT)
+
+    number = getattr(signal, "SIGTSTP", None)
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    if number is None or not is_main or signal.getsignal(number) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _tell_group(process: int, number: int) -> None:
+    """Send a signal to the group of a child; to the child alone where it has none of its own yet."""
+    with suppress(ProcessLookupError):
+        if os.getpgid(process) == process:
+            os.killpg(process, number)
+        else:
+            os.kill(process, number)
 
 
 def _wait(process: int) -> int:

@@ -16,7 +16,7 @@ from rekur._clock import duration
 from rekur._memory import begin_peak, peak_memory
 from rekur._numbers import shown
 from rekur.data.sketch import Seen
-from rekur.errors import describe
+from rekur.errors import InputError, describe
 from rekur.metrics import METRICS
 from rekur.models import count_core, count_parameters
 from rekur.runtime.bundle import read_bundle
@@ -71,6 +71,7 @@ class Course:
         self.margin, self.auto, self.stopping = margin, auto, ""
         self.ended, self.reach, self.command = "finished", reach, command
         self._times: list[float] = []
+        self._items: int | None = None
         self._warned: set[str] = set()
 
     # ── training ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +152,7 @@ class Course:
         seconds = round(outcome.seconds if task is None else task.result_.seconds, 3)
         run = Run(variant, seed, "failed", seconds=seconds, reason=reason, attempt=attempt)
         if task is not None and outcome.records is not None:
+            self._check_items(spec.name, seed, len(outcome.records))
             score = float(task.target_.score(outcome.records)[task.target_.decides])
             folder.write_records(variant, seed, "validation", outcome.records)
             task.save(folder.model(variant, seed), overwrite=True)
@@ -161,6 +163,14 @@ class Course:
         self._times.append(time.monotonic() - began)
         self._tell(run, "" if task is None else task.target_.decides, rest)
         return True
+
+    def _check_items(self, name: str, seed: int, items: int) -> None:
+        """Raise if a run was scored on more or fewer items than those before it."""
+        if self._items not in (None, items):
+            expected = f"{self._items:,}, as in the runs before it"
+            fix = "An option that decides which items are scored cannot be varied."
+            raise InputError(describe(f"{name}, seed {seed}: scored items", items, expected, fix))
+        self._items = items
 
     def _measured(self, run: Run, model: Path) -> Run:
         """Return a run with the size and the speed of its model."""

@@ -42,7 +42,7 @@ def page_facts(
         task = load(model)
         task.split_seed = split_seed
         scored = getattr(task.make_stages().prepare(setting.data, None, None), "validated", None)
-        if scored is None:  # of a text
+        if scored is None or next(iter(scored), None) is None:  # of a text, or with folds
             return facts
     answering = load_model(model)
     examples = Examples(answering.target_, _MOST)

@@ -21,7 +21,9 @@ from rekur.study.figures import COLOURS, INK, line_label, new_figure
 _WIDTH, _HEIGHT = 4.7, 3.3
 #: variants that a plot names
 _MOST_NAMED = 8
-_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "loc": "outside lower center", "ncols": 4}
+_LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 9.5, "loc": "outside lower center", "columnspacing": 1.4}
+#: marks of variants, so that one is seen behind another
+_MARKERS = "osD^vPX"
 
 
 def curves(result: ComparisonResult) -> list[Figure]:
@@ -63,7 +65,7 @@ def _curves(result: ComparisonResult, title: str, label: str, columns: Sequence[
     rival = (result.rival or {}).get(result.metric)
     if len(columns) == 1 and rival is not None and result.split == "validation":  # of other items it is no goal here
         handles.append(axes.axhline(rival, color=INK, linestyle=":", linewidth=1.2, label="rival"))
-    figure.legend(handles=handles, **_LEGEND)
+    figure.legend(handles=handles, ncols=_columns(len(handles)), **_LEGEND)
     axes.grid(axis="y", color=INK, alpha=0.1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=7))
     axes.set(xlabel="epoch", ylabel=label, title=title)
@@ -97,6 +99,11 @@ def band_of(runs: Sequence[Rows], column: str) -> tuple[Any, Any, Any, Any] | No
     return tuple(np.array(points).T) if points else None
 
 
+def _columns(entries: int) -> int:
+    """Return the columns of a legend, so that its last line is as long as the others, or nearly."""
+    return entries if entries <= 4 else -(-entries // -(-entries // 4))
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
@@ -128,12 +135,14 @@ def _score_by(
         y, label = summary.mean or 0.0, line_label(result.variants[number].name)
         if summary.interval is not None:
             axes.plot([x, x], summary.interval, color=colour, linewidth=1.2, alpha=0.6)
-        axes.plot([x], [y], "o", color=colour, label=label)
+        mark = _MARKERS[number % len(_MARKERS)]
+        axes.plot([x], [y], mark, color=colour, label=label, alpha=0.85, fillstyle="none" if number % 2 else "full")
     rival = (result.rival or {}).get(result.metric)
     if rival is not None:
         axes.axhline(rival, color=INK, linestyle=":", linewidth=1.2, label="rival")
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[-_MOST_NAMED:], labels[-_MOST_NAMED:], **_LEGEND)
+    handles, labels = handles[-_MOST_NAMED:], labels[-_MOST_NAMED:]
+    figure.legend(handles, labels, ncols=_columns(len(handles)), **_LEGEND)
     axes.grid(axis="y", color=INK, alpha=0.1)
     largest = max(x for _, x in points)
     axes.set_xlim(0, 1.25 * largest)

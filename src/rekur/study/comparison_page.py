@@ -65,7 +65,7 @@ def write_comparison(result: ComparisonResult, folder: Path, facts: PageFacts) -
         note = "Lines are means over seeds. Bands, of validation, reach from the lowest run to the highest."
         parts.append(plots_part(plots, "How training went", note))
     if costs := scores_by_cost(result):
-        parts.append(plots_part(costs, "Score and cost", "Bars are 95 % intervals; the dotted line is the rival."))
+        parts.append(plots_part(costs, "Score and cost", cost_note(result), small=True))
     parts += examples_parts(facts.wrong, facts.unsure, facts.model)
     parts += [notes_part("What to keep in mind", caveats(result)), repeat_part(facts.command, _repeat(result, facts))]
     parts.append(table_part(*_run_table(result)))
@@ -74,6 +74,12 @@ def write_comparison(result: ComparisonResult, folder: Path, facts: PageFacts) -
     tables = [*_tables(result), (_run_table(result), "")]
     text = markdown_page(head, tables, items, facts.model, caveats(result), facts.command, _repeat(result, facts))
     write_file(folder / TEXT, text.encode("utf-8", "backslashreplace"), overwrite=True)
+
+
+def cost_note(result: ComparisonResult) -> str:
+    """Return what the plots of scores over costs show."""
+    has_rival = result.metric in (result.rival or {})
+    return f"Bars are 95 % intervals{'; the dotted line is the rival' if has_rival else ''}."
 
 
 def _head(result: ComparisonResult) -> Head:
@@ -137,7 +143,7 @@ def _with_improvement(result: ComparisonResult, table: Table) -> Table:
     wide = [
         [*row[:3], "" if share is None else f"{share:.0%}", *row[3:]] for row, share in zip(rows, shares, strict=True)
     ]
-    return title, (*head[:3], "first beats second", *head[3:]), wide
+    return title, (*head[:3], "beats second", *head[3:]), wide
 
 
 def _run_table(result: ComparisonResult) -> Table:

@@ -18,7 +18,7 @@ from rekur.runtime.examples import Examples
 from rekur.study.comparison import ComparisonResult, Table
 from rekur.study.comparison_figures import curves, scores_by_cost
 from rekur.study.comparison_folder import RESULT, Run
-from rekur.study.comparison_page import PAGE, TEXT, PageFacts
+from rekur.study.comparison_page import PAGE, TEXT, PageFacts, cost_note
 from rekur.study.markdown import markdown_page
 from rekur.study.measures import bundle_bytes, speed_of
 from rekur.study.model_comparison import ONE_RUN, ModelComparison
@@ -91,7 +91,7 @@ def write_models(
     if drawn.histories:
         parts.append(plots_part(curves(drawn), "How training went", "A line is the one run of a model."))
     if costs := scores_by_cost(drawn):
-        parts.append(plots_part(costs, "Score and cost", "Bars are 95 % intervals; the dotted line is the rival."))
+        parts.append(plots_part(costs, "Score and cost", cost_note(drawn), small=True))
     parts += examples_parts(facts.wrong, facts.unsure, facts.model)
     notes = _caveats(result)
     parts += [notes_part("What to keep in mind", notes), repeat_part(command, repeat)]

@@ -51,7 +51,9 @@ h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem } section > p { margin: 0 0 .7re
   padding: .6rem 1rem } .cards .rival { border-style: dashed }
 .cards b { display: block; font-size: 1.7rem; line-height: 1.25; font-variant-numeric: tabular-nums }
 .cards span, .soft { color: var(--soft); font-size: .9rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.wide { overflow-x: auto; background: linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100%
+  no-repeat local, linear-gradient(to left, var(--line), transparent) right / .9rem 100% no-repeat scroll }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
 td, th { overflow-wrap: break-word; max-width: min(32rem, 70vw) } th { color: var(--soft); font-weight: 600 }
 th.number { max-width: 10rem } th.number, td.number { text-align: right } td.number, td.short { white-space: nowrap }
@@ -60,6 +62,7 @@ td:first-child, th:first-child { position: sticky; left: 0; background: var(--pa
   .cards b { font-size: 1.35rem } td, th { padding-right: .8rem } }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1.25rem;
   align-items: start } .plots div { min-width: 0 }
+.plots.three { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)) }
 svg { width: 100%; max-width: 44rem; height: auto; fill: currentColor }
 svg text { font-family: system-ui, sans-serif !important }
 .item { border-top: 1px solid var(--line); padding: .7rem 0 } .item p { margin: 0 0 .35rem }
@@ -247,11 +250,10 @@ def repeat_part(command: str, facts: Iterable[tuple[str, str]]) -> str:
     return section("How to repeat it", typed, f'<div class="wide"><table>{rows}</table></div>')
 
 
-def plots_part(plots: Sequence[Figure], heading: str = "Plots", note: str = "") -> str:
-    """Return figures as SVG whose lines and letters have the colour of the page."""
-    return section(
-        heading, f'<div class="plots">{"".join(f"<div>{svg(plot)}</div>" for plot in plots)}</div>', note=note
-    )
+def plots_part(plots: Sequence[Figure], heading: str = "Plots", note: str = "", *, small: bool = False) -> str:
+    """Return figures as SVG whose lines and letters have the colour of the page, where small with three in a row."""
+    drawn = "".join(f"<div>{svg(plot)}</div>" for plot in plots)
+    return section(heading, f'<div class="plots{" three" if small else ""}">{drawn}</div>', note=note)
 
 
 def svg(figure: Figure) -> str:

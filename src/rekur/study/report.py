@@ -49,6 +49,7 @@ def write_report(
     title: str,
     tables: Sequence[Table] = (),
     plots: Sequence[Figure] = (),
+    small_plots: tuple[str, Sequence[Figure]] = ("", ()),
     details: Sequence[Table] = (),
     head: Head | None = None,
     wrong: Sequence[ShownItem] = (),
@@ -63,6 +64,7 @@ def write_report(
         title: of the page.
         tables: (heading, column names, rows) of each table.
         plots: figures, inserted as SVG.
+        small_plots: a heading, and figures that stand below it, three in a row where there is room.
         details: further tables, at the end.
         head: the question and the answer, with the rival.
         wrong: items that the model gets wrong, below the plots.
@@ -77,6 +79,8 @@ def write_report(
     parts = [table_part(*table) for table in tables]
     if plots:
         parts.append(plots_part(plots))
+    if small_plots[1]:
+        parts.append(plots_part(small_plots[1], small_plots[0], small=True))
     parts += examples_parts(wrong, unsure)
     if notes:
         parts.append(notes_part("What to keep in mind", notes))

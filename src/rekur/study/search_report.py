@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from rekur._clock import duration
 from rekur._numbers import counted
@@ -68,7 +69,7 @@ def write_search_report(result: SearchResult, command: str = "") -> None:
     tables = [best_table(result)]
     if result.importance:
         tables.append(importance_table(result))
-    plots = [progress(result), *slices(result), curves(result)]
+    plots = [progress(result), curves(result)]
     space = [[name, str(dimension)] for name, dimension in result.space.items()]
     best = [] if result.best is None else sorted((name, shown(value)) for name, value in result.best.chosen.items())
     details: list[Table] = [
@@ -83,6 +84,7 @@ def write_search_report(result: SearchResult, command: str = "") -> None:
         head=_head(result),
         tables=tables,
         plots=plots,
+        small_plots=("Score over each option", slices(result)),
         notes=_CAVEATS,
         repeat=(command, machine_facts()),
         details=details,
@@ -134,7 +136,7 @@ def _head(result: SearchResult) -> Head | None:
 
 def progress(result: SearchResult) -> Figure:
     """Return the score of each trial in order, and the best so far."""
-    figure, axes = new_figure(6.4, 4.0)
+    figure, axes = new_figure(4.9, 3.3)
     finished = [trial for trial in result.trials if trial.score is not None]
     pruned = [trial for trial in result.trials if trial.state == "pruned" and trial.evaluations]
     axes.scatter(*_points(finished), s=26, color=ACCENT, label="finished", zorder=3)
@@ -158,49 +160,44 @@ def progress(result: SearchResult) -> Figure:
 
 
 def slices(result: SearchResult) -> list[Figure]:
-    """Return the score of each trial over each option, one small plot for each option."""
+    """Return the score of each trial over each option, a plot for each option."""
     names = list(result.importance) or list(result.space)
     names += [name for name in result.space if name not in names]
-    if not names:
-        return []
-    columns = min(3, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(3.1 * columns, 2.5 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-    for axes in grid.flat[len(names) :]:
-        axes.set_axis_off()
-    for index, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
-        axes.spines[["top", "right"]].set_visible(False)
-        dimension = result.space[name]
-        places: list[float] = []
-        heights: list[float] = []
-        for state, colour in (("pruned", "none"), ("finished", ACCENT)):
-            there = [
-                t
-                for t in result.trials
-                if t.state == state and t.evaluations and dimension.contains(t.options.get(name))
-            ]
-            where = [_position(dimension, trial.options[name]) for trial in there]
-            edges = _PRUNED if state == "pruned" else ACCENT
-            axes.scatter(where, [_height(t) for t in there], s=16, facecolors=colour, edgecolors=edges, alpha=0.8)
-            places, heights = places + where, heights + [_height(t) for t in there]
-        if isinstance(dimension, Choices):
-            axes.set_xticks(range(len(dimension.options)), [shown(value) for value in dimension.options])
-            axes.set_xlim(-0.5, len(dimension.options) - 0.5)
-        elif dimension.log and places:  # an axis of no points cannot be one of logarithms
-            axes.set_xscale("log")
-        elif dimension.whole:
-            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        axes.set_xlabel(name.replace("_", " "))
-        if index % columns == 0:
-            axes.set_ylabel(result.monitor.replace("_", " "))
-        _zoom_to_best(axes, result, places, heights)
-    return [figure]
+    return [_slice(result, name) for name in names]
+
+
+def _slice(result: SearchResult, name: str) -> Figure:
+    """Return the score of each trial over one option."""
+    figure, axes = new_figure(4.4, 3.0)
+    dimension = result.space[name]
+    places: list[float] = []
+    heights: list[float] = []
+    for state, colour in (("pruned", "none"), ("finished", ACCENT)):
+        there = [
+            t for t in result.trials if t.state == state and t.evaluations and dimension.contains(t.options.get(name))
+        ]
+        where = [_position(dimension, trial.options[name]) for trial in there]
+        edges = _PRUNED if state == "pruned" else ACCENT
+        axes.scatter(where, [_height(t) for t in there], s=24, facecolors=colour, edgecolors=edges, alpha=0.8)
+        places, heights = places + where, heights + [_height(t) for t in there]
+    if isinstance(dimension, Choices):
+        axes.set_xticks(range(len(dimension.options)), [shown(value) for value in dimension.options])
+        axes.set_xlim(-0.5, len(dimension.options) - 0.5)
+    elif dimension.log and places:  # an axis of no points cannot be one of logarithms
+        axes.set_xscale("log")
+        ticks = [dimension.low, math.sqrt(dimension.low * dimension.high), dimension.high]
+        axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif dimension.whole:
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.set(xlabel=name.replace("_", " "), ylabel=result.monitor.replace("_", " "))
+    _zoom_to_best(axes, result, places, heights)
+    return figure
 
 
 def curves(result: SearchResult) -> Figure:
     """Return the monitored score of every trial over its evaluations; the best one on top."""
-    figure, axes = new_figure(6.4, 4.0)
+    figure, axes = new_figure(4.9, 3.3)
     named: set[str] = set()
     for trial in result.trials:
         if trial.evaluations and trial != result.best:

@@ -16,6 +16,7 @@ from rekur.tasks.catalog import CATALOG
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+_VERBS = {True: "searched", False: "varied"}
 FORMS = "NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=A,B,C"
 
 
@@ -176,13 +177,17 @@ def chosen_space(
     Raises:
         InputError: as for :func:`make_space`.
     """
-    idle, fixed = CATALOG[task].options_class().without_effect(fixed), _with_features(fixed)
-    types = option_types(task, kind)
+    described, is_search = CATALOG[task].options_class(), thing == "space"
+    studied = {} if is_search or "network" in ranges else described.studied
+    idle, fixed = described.without_effect({**studied, **fixed}), _with_features(fixed)
+    types, options = option_types(task, kind, search=is_search), options_of(described)
     chosen: Space = {}
     for name, values in ranges.items():
         if name not in types:
             raise InputError(
-                describe(thing, name, f"an option of '{task}' that can be searched", _hint(name, task, types))
+                describe(
+                    thing, name, f"an option of '{task}' that can be {_VERBS[is_search]}", _hint(name, task, types)
+                )
             )
         if name in fixed:
             fix = "Leave one of the two out."
@@ -191,7 +196,8 @@ def chosen_space(
             )
         if name in idle:
             raise InputError(describe(f"{thing} {name}", _text(values), f"no range without {idle[name]}"))
-        chosen[name] = _dimension(name, values, types[name], thing)
+        words = options[name].choices if name in options else ()
+        chosen[name] = _dimension(name, values, types[name], thing, words)
     return chosen
 
 
@@ -203,10 +209,14 @@ def _with_features(fixed: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def option_types(task: str, kind: str) -> dict[str, set[str]]:
-    """Return the searchable options of a task and of its features, with the names of their types."""
+def option_types(task: str, kind: str, *, search: bool = True) -> dict[str, set[str]]:
+    """Return option -> names of its types, of a task and its features, of what can be searched, or else varied."""
     described = options_of(CATALOG[task].options_class())
-    types = {name: _names(each.types) for name, each in described.items() if each.search is not None}
+    types = {
+        name: _names(each.types)
+        for name, each in described.items()
+        if (each.search is not None if search else each.varies and each.shell)
+    }
     if "kind" in described and kind in FEATURES:
         parameters = inspect.signature(FEATURES[kind]).parameters.values()
         types |= {each.name: {part.strip() for part in str(each.annotation).split("|")} for each in parameters}
@@ -219,7 +229,7 @@ def _names(types: Iterable[type]) -> set[str]:
 
 def _hint(name: str, task: str, types: Mapping[str, set[str]]) -> str:
     described = options_of(CATALOG[task].options_class())
-    if name in described and described[name].search is None:
+    if name in described:
         return "It decides what trials are compared on, or how they run: fix it as an option."
     return did_you_mean(name, types) or f"To see all options: rekur tune {task} --help"
 
@@ -228,12 +238,14 @@ def _text(values: Any) -> str:
     return values if isinstance(values, str) else ",".join(map(str, values))
 
 
-def _dimension(name: str, values: str | Sequence[Any], kinds: set[str], space: str = "space") -> Dimension:
-    """Return the range or choices of one option, whose types have these names."""
+def _dimension(
+    name: str, values: str | Sequence[Any], kinds: set[str], space: str = "space", words: Sequence[str] = ()
+) -> Dimension:
+    """Return the range or choices of one option, whose types have these names, and its values these words, if any."""
     thing = f"{space} {name}"
     if isinstance(values, str) and ":" in values:
         return _range(thing, values, kinds)
-    listed = [part.strip() for part in values.split(",")] if isinstance(values, str) else list(values)
+    listed = _parts(values, words) if isinstance(values, str) else list(values)
     if not [value for value in listed if value != ""]:
         raise InputError(describe(thing, _text(values), f"values to try, as {FORMS}"))
     read = [_value(thing, value, kinds) for value in listed]
@@ -243,6 +255,17 @@ def _dimension(name: str, values: str | Sequence[Any], kinds: set[str], space: s
     if any(value in read[:k] and type(value) is type(read[read.index(value)]) for k, value in enumerate(read)):
         raise InputError(describe(thing, _text(values), "each value once", "Remove the duplicates."))
     return Choices(tuple(read))
+
+
+def _parts(text: str, words: Sequence[str]) -> list[str]:
+    """Return values with commas between; a comma may stand within one of the words, as in ``net,ridge``."""
+    parts = [part.strip() for part in text.split(",")]
+    listed: list[str] = []
+    while parts:
+        length = next((k for k in range(len(parts), 1, -1) if ",".join(parts[:k]) in words), 1)
+        listed.append(",".join(parts[:length]))
+        parts = parts[length:]
+    return listed
 
 
 def _range(thing: str, text: str, kinds: set[str]) -> Range:

@@ -153,6 +153,7 @@ class Sizing:
         described = options_of(CATALOG[self._setting.task].options_class())
         groups = {name: described[name].group if name in described else "data" for name in options}
         read = {name: value for name, value in options.items() if name in FEATURE_OPTIONS or groups[name] == "data"}
+        read |= {name: value for name, value in options.items() if name in described and described[name].search is None}
         key = json.dumps(read, sort_keys=True, default=str)
         if key not in self._prepared:
             task = make_task(self._setting.task, self._setting.options, options)
@@ -194,7 +195,12 @@ def make_equal(variants: Sequence[VariantSpec], sizing: Sizing, equal: str) -> l
             sizing.count(variant.options)
         return list(variants)
     if equal == "hidden":
-        sized = [dataclasses.replace(each, options={**each.options, "hidden_size": hidden}) for each in variants]
+        sized = [
+            dataclasses.replace(each, options={**each.options, "hidden_size": hidden})
+            if sizing.hidden_size(each.options) is not None
+            else each
+            for each in variants
+        ]
         for variant in sized:
             sizing.count(variant.options)
         return sized
@@ -212,9 +218,11 @@ def _equal_to(variants: Sequence[VariantSpec], sizing: Sizing, hidden: int) -> t
     first = {**variants[0].options, "hidden_size": hidden}
     goal, worst, sized = sizing.count(first), 0.0, []
     for variant in variants:
-        options = {**variant.options, "hidden_size": hidden}
-        if _count(sizing, options) != goal:
-            options["hidden_size"] = _nearest(sizing, options, goal)
+        options = dict(variant.options)
+        if sizing.hidden_size(options) is not None:
+            options["hidden_size"] = hidden
+            if _count(sizing, options) != goal:
+                options["hidden_size"] = _nearest(sizing, options, goal)
         count, note = sizing.count(options), ""
         share = abs(count / goal - 1)
         if share > TOLERANCE:

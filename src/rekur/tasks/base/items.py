@@ -172,8 +172,10 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
 
     def fold_count(self, corpus: Corpus, items: int) -> int:
         """Return the folds of few series, or as many as there are to be members."""
-        if self.network_of(self.kind_of(corpus)) != CONVOLUTIONAL or self.split_seed is not None:
-            return 0  # models that are compared are scored on the same share
+        if self.network_of(self.kind_of(corpus)) != CONVOLUTIONAL:
+            return 0
+        if self.split_seed is not None and self.branches is None:
+            return 0  # models that are compared are scored on the same share; branches are weighed by folds
         if self.valid_fraction != options_of(type(self))["valid_fraction"].default:
             return 0  # a share was asked for
         members = self.members or (series_net.FOLDS if items < series_net.FEW_ITEMS else 1)

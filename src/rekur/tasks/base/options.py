@@ -64,7 +64,7 @@ class SharedOptions:
     studied: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     valid_fraction: float | None = option(
-        "data", "Share kept for validation where --valid is not given.", default=None, search=None
+        "data", "Share kept for validation where --valid is not given.", default=None, search=None, varies=False
     )
 
     # ── model ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -122,12 +122,12 @@ class SharedOptions:
         default=None,
         details="Of the average and the weights themselves the one with the better validation score is kept.",
     )
-    seed: int = option("training", "Of everything random.", default=0, search=None)
+    seed: int = option("training", "Of everything random.", default=0, search=None, varies=False)
     precision: str = option(
         "training", "Arithmetic of training.", default="32-true", choices=("32-true", "bf16-mixed", "16-mixed")
     )
     accelerator: str = option(
-        "training", "Where to train.", default="auto", choices=("auto", "cpu", "cuda", "mps"), search=None
+        "training", "Where to train.", default="auto", choices=("auto", "cpu", "cuda", "mps"), search=None, varies=False
     )
     time_limit: float = option(
         "training",
@@ -146,6 +146,7 @@ class SharedOptions:
         negative="--no-baseline",
         check=_check.flag,
         search=None,
+        varies=False,
     )
     verbose: bool = option(
         "training",

@@ -62,6 +62,7 @@ class ClassifyOptions(ItemOptions):
         details="Each is judged by itself: sigmoid in place of softmax.",
         check=_check.flag,
         search=None,
+        varies=False,
     )
     bayes_start: float | None = option(
         "model",

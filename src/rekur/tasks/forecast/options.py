@@ -38,6 +38,7 @@ class ForecastOptions(SharedOptions):
         default=None,
         check=partial(_check.whole, low=1),
         search=None,
+        varies=False,
     )
     lookback: int | None = option(
         "data",
@@ -55,6 +56,7 @@ class ForecastOptions(SharedOptions):
         choices=METRICS,
         check=partial(_check.choice, allowed=METRICS),
         search=None,
+        varies=False,
     )
     non_negative: str = option(
         "data",
@@ -77,6 +79,7 @@ class ForecastOptions(SharedOptions):
         default=0,
         check=partial(_check.whole, low=0),
         search=None,
+        varies=False,
     )
     calendar: str = option(
         "data",
@@ -95,6 +98,7 @@ class ForecastOptions(SharedOptions):
         negative="--no-refit",
         check=_check.flag,
         search=None,
+        varies=False,
     )
     keep_history: bool = option(
         "data",
@@ -104,6 +108,7 @@ class ForecastOptions(SharedOptions):
         negative="--no-history",
         check=_check.flag,
         search=None,
+        varies=False,
     )
     valid_fraction: float = override(
         SharedOptions,

@@ -61,7 +61,8 @@ class LanguageOptions(SharedOptions):
         details="``char`` (Unicode characters), ``byte``, ``word`` or ``bpe`` (byte pairs).",
         choices=TOKENS,
         check=partial(_check.choice, allowed=TOKENS),
-        search=None,  # scores are for each token
+        search=None,
+        varies=False,  # scores are for each token
     )
     feature_options: dict[str, Any] | None = option(
         "data",

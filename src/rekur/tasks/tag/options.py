@@ -97,6 +97,7 @@ class TagOptions(VectorOptions, SharedOptions):
         choices=CUTS,
         check=partial(_check.choice, allowed=CUTS),
         search=None,
+        varies=False,
     )
     bad_spans: str = option(
         default="error",
@@ -105,6 +106,7 @@ class TagOptions(VectorOptions, SharedOptions):
         choices=BAD_SPANS,
         check=partial(_check.choice, allowed=BAD_SPANS),
         search=None,
+        varies=False,
     )
     kind: str = option(
         default="auto",
