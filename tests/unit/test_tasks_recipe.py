@@ -14,6 +14,7 @@ from rekur.metrics import share_interval
 from rekur.tasks import Classifier
 from rekur.tasks.base.recipe import RULES, Facts, fill
 from rekur.tasks.classify.naive_bayes import bayes_start, log_count_ratios
+from rekur.tasks.forecast import recipe as of_forecasts
 
 
 def facts(**changes: Any) -> Facts:
@@ -66,6 +67,15 @@ def test_only_open_options_are_filled() -> None:
 def test_small_sets_are_read_more_often(changes: dict[str, Any], batch_size: int, epochs: int) -> None:
     assert RULES["batch_size"](facts(**changes)) == batch_size
     assert RULES["epochs"](facts(**changes)) == epochs
+
+
+def test_many_windows_a_step_apart_are_read_less_often_than_windows_further_apart() -> None:
+    chosen = [
+        of_forecasts.fill({"epochs": None, "hidden_size": None}, of_forecasts.Facts(*facts))
+        for facts in [(1_000, 1), (10_000, 1), (50_000, 1), (50_000, 4)]
+    ]
+    assert [each["epochs"] for each in chosen] == [25, 25, 8, 25]
+    assert [each["hidden_size"] for each in chosen] == [32, 64, 64, 96]
 
 
 @pytest.mark.parametrize(("size", "dropped"), [(1, 0.0), (3, 0.0), (4, 0.3)])

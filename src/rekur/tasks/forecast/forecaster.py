@@ -155,7 +155,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
         """Return features of windows, not fitted yet."""
         sizes = self.split.sizes
         how: dict[str, Any] = {"periods": sizes.periods or (1,), "calendar": self.split.calendar}
-        how |= {"beyond": self.lookback is None, "power": recipe.prior_power(recipe.Facts(windows=self.split.count))}
+        how |= {"beyond": self.lookback is None, "power": recipe.prior_power(recipe.Facts(self.split.count))}
         return WindowFeatures(sizes.lookback, sizes.horizon, sizes.segment, **how)
 
     def features_learn_from(self, examples: Corpus) -> Iterable[Window]:
@@ -179,7 +179,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.forecast.recipe``."""
         windows = cast(WindowFeatures, features)
-        chosen = recipe.fill(self.get_params(deep=False), recipe.Facts(windows=len(train_set)))
+        chosen = recipe.fill(self.get_params(deep=False), recipe.Facts(len(train_set), self.split.stride))
         return chosen | {"horizon": windows.horizon, "stride": self.split.stride}
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:

@@ -13,28 +13,42 @@ class Facts(NamedTuple):
 
     Attributes:
         windows: number of training windows.
+        stride: steps between their origins.
     """
 
     windows: int
+    stride: int = 1
 
 
-#: windows from which on a wide network pays; and those up to which it soon trusts ridges that were fitted on them
+#: windows from which on a large batch and much weight of the network pay; and those up to which it soon trusts ridges
+#: that were fitted on them
 _MANY, _FEW = 20_000, 2_000
+#: steps with an origin or between two from which on a wide network and many passes pay: windows a step apart share all
+#: values but one, so that a pass over many of them learns as much as several passes over windows that lie further apart
+_MANY_STEPS = 100_000
 
 
-def _by_windows(few: Any, some: Any, many: Any) -> Callable[[Facts], Any]:
-    """Return a rule with a value for few windows, one for many, and one between them."""
-    return lambda facts: few if facts.windows <= _FEW else many if facts.windows > _MANY else some
+def _by_windows(few: Any, some: Any, overlapping: Any, many: Any) -> Callable[[Facts], Any]:
+    """Return a rule with a value for few windows, one for some, one for many that overlap, and one for many."""
+
+    def rule(facts: Facts) -> Any:
+        if facts.windows <= _FEW:
+            return few
+        if facts.windows <= _MANY:
+            return some
+        return many if facts.windows * facts.stride > _MANY_STEPS else overlapping
+
+    return rule
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
-    "hidden_size": _by_windows(32, 64, 96),
-    "projection_size": _by_windows(0, 0, 96),
+    "hidden_size": _by_windows(32, 64, 64, 96),
+    "projection_size": _by_windows(0, 0, 0, 96),
     "input_dropout": lambda facts: 0.2,
     "dropout": lambda facts: 0.3,
     "batch_size": lambda facts: 256 if facts.windows > 5_000 else 64,
-    "epochs": lambda facts: 25,
-    "learning_rate": _by_windows(3e-4, 1e-3, 2e-3),
+    "epochs": _by_windows(25, 25, 8, 25),
+    "learning_rate": _by_windows(3e-4, 1e-3, 1e-3, 2e-3),
     "weight_decay": lambda facts: 1e-3,
     "warmup": lambda facts: 0.05,
     "patience": lambda facts: 0,
