@@ -90,8 +90,8 @@ def beam_search(
             scores, state = model.step(ids, state)
             best = run.best(scores)
         else:
-            after, state = listed.step(ids, state, run.numbers, run.length)
-            best = best_listed(after, run.totals, run.searches, beam, end=rules.end)
+            best_tokens, state = listed.step(ids, state, run.numbers, run.length)
+            best = best_listed(best_tokens, run.totals, run.searches, beam, end=rules.end)
         rows, ids = run.advance(best, stop_early=stop_early)
         if len(ids):
             state = model.select(state, rows)

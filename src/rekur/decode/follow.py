@@ -64,8 +64,8 @@ def greedy_search(
         return _follow(model, memory, masks, every, alpha, _picked(model, masks, lambda scores, _: _likeliest(scores)))
 
     def follow(ids: Ids, state: Any, history: Ids, numbers: Ids) -> _Followed:
-        after, state = listed.step(ids, state, numbers, history.shape[1])
-        return _Followed(*likeliest_listed(after, end=rules.end), after.ends.is_cut, state)
+        best, state = listed.step(ids, state, numbers, history.shape[1])
+        return _Followed(*likeliest_listed(best, end=rules.end), best.ends.is_cut, state)
 
     return _follow(model, memory, masks, every, alpha, follow)
 

@@ -62,7 +62,7 @@ class ListedSteps:
 
 
 def listed_steps(model: StepFunction, masks: Masks, count: int) -> ListedSteps | None:
-    """Return the steps of a model that can list so many tokens of a row under these rules, else None."""
+    """Return the steps of a model that can list this number of tokens of a row under these rules, else None."""
     if not isinstance(model, Lister) or masks.rules.no_repeat or count > model.most_listed:
         return None
     return ListedSteps(model, masks, count)
@@ -89,11 +89,11 @@ def best_listed(listed: Listed, totals: NDArray[np.float64], searches: Ids, widt
     flat = values.reshape(len(starts), -1)
     best = np.argsort(-flat, axis=1, kind="stable")[:, :width]
     search, order = np.nonzero(np.take_along_axis(flat, best, axis=1) > -np.inf)
-    place = best[search, order]
-    slot, column = np.divmod(place, size)
+    chosen = best[search, order]
+    slot, column = np.divmod(chosen, size)
     rows = starts[search] + slot
     tokens = np.where(column == 0, end, listed.tokens[rows, column - 1])
-    return Candidates(rows, tokens, flat[search, place], order, listed.ends.is_cut[rows])
+    return Candidates(rows, tokens, flat[search, chosen], order, listed.ends.is_cut[rows])
 
 
 def likeliest_listed(listed: Listed, *, end: int) -> tuple[Ids, NDArray[np.float64]]:

@@ -115,7 +115,7 @@ class Masks:
         self._never = [number for number in sorted({*rules.never, rules.begin}) if number != rules.end]
 
     def apart(self, size: int) -> list[int]:
-        """Return the end and what is never written, of V tokens.
+        """Return the tokens that are not listed, of V: the end, and those that are never written.
 
         Raises:
             InputError: the vocabulary lacks the end.
@@ -125,7 +125,7 @@ class Masks:
         return [self.rules.end, *(number for number in self._never if number < size)]
 
     def limits(self, numbers: Ids, length: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which searches (B,) may end after so many tokens, and which must."""
+        """Return which searches (B,) may end after this number of tokens, and which must."""
         return self.least[numbers] <= length, self.most[numbers] <= length
 
     def apply(self, scores: Scores, history: Ids, numbers: Ids) -> Allowed:

@@ -42,7 +42,7 @@ class NextTokens(Stage):
         """Return the likeliest tokens (N, W), their log-probabilities, and those of some others (N, A).
 
         Args:
-            rows: what is scored, (N, D).
+            rows: scored rows, (N, D).
             count: W; where a row has fewer tokens, the others have minus infinity.
             apart: the others, which are not listed; padding has minus infinity.
         """

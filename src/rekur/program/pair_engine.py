@@ -211,7 +211,7 @@ class PairEngine:
         return *last.largest(registers[last.op.reads[0]], count, apart), new_state
 
     def _one_step(self, op: Op, weights: Mapping[str, Array], threads: int) -> Stage:
-        """Return an op ready to run one step of many targets; the threads that call share what is packed."""
+        """Return an op ready to run one step of many targets; the threads that call share the packed matrix."""
         return one_step_stage(op, weights, self._packs, threads, self._matrices)
 
     def _advance(self, ids: Array, state: PairState, without: str = "") -> tuple[dict[str, Array], PairState]:

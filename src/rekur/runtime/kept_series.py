@@ -217,8 +217,8 @@ def _trained_steps(saved: History, newer: History) -> int:
         return 0
     if saved.step.unit == "row":
         count = min(old, len(newer))
-        kept, ends = saved.values[old - count :], range(len(newer), count - 1, -1)
-        return next((end for end in ends if np.array_equal(kept, newer.values[end - count : end], equal_nan=True)), 0)
+        tail, ends = saved.values[old - count :], range(len(newer), count - 1, -1)
+        return next((end for end in ends if np.array_equal(tail, newer.values[end - count : end], equal_nan=True)), 0)
     index, on_grid = saved.step.index(newer.start, saved.start)
     begin = int(index)
     first, last = max(0, begin), min(old, begin + len(newer))

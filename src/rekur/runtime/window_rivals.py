@@ -68,11 +68,11 @@ def rolling_residuals(
         return type(features)(**features.options).fit(windows(np.arange(len(cuts)), cuts))
 
     def residuals(fitted: WindowFeatures, rows: Ints, origins: Ints) -> Floats:
-        known, plain = windows(rows, origins), fitted.plain
-        block = fitted.block_of(known)
-        errors = np.stack([window.truth(horizon) for window in known])
+        items, plain = windows(rows, origins), fitted.plain
+        block = fitted.block_of(items)
+        errors = np.stack([window.truth(horizon) for window in items])
         errors -= combine(plain.at(*block), plain.backtest(*block))
-        scales = np.array([[encoded.context["scale"]] for encoded in fitted.encode_many(known)])
+        scales = np.array([[encoded.context["scale"]] for encoded in fitted.encode_many(items)])
         return np.where(scales > 0, errors, np.nan) / np.where(scales > 0, scales, 1.0)
 
     how: dict[str, Any] = {"count": 1 + room // stride, "stride": stride, "refit": True, "earliest": horizon + 2}

@@ -150,7 +150,7 @@ class Split:
 
     @property
     def is_sparse(self) -> bool:
-        """Whether half of the series or more are mostly zeros, of which relative errors say little."""
+        """Whether half of the series or more are mostly zeros; relative errors say little of those."""
         return 2 * len(self.sparse) >= len(self.parts)
 
     def lowest(self) -> float:
