@@ -284,6 +284,7 @@ def test_files_of_an_option_are_spread_over_its_repetitions() -> None:
     for words, text in (
         ("--size 5 --valid c d a b", "expected the data before it"),
         ("a b --valid c --quiet d", "got 'd'; expected all data before --valid"),
+        ("a b --valid c --unknown 1", "No such option.*--unknown"),
     ):
         with pytest.raises(click.UsageError, match=text):
             spread(context, command, words.split())

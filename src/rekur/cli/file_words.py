@@ -46,17 +46,19 @@ def spread(context: click.Context, command: click.Command, words: Sequence[str])
         words: that follow its name.
 
     Raises:
-        UsageError: such an option stands before the data of a command that takes any number of them, or between them.
+        UsageError: such an option stands before the data of a command that takes any number of them, or between them;
+            or an option is unknown.
     """
     options = [param for param in command.params if isinstance(param, click.Option)]
     valued = {name for option in options if not (option.is_flag or option.count) for name in option.opts}
+    named = {name for option in options for name in (*option.opts, *option.secondary_opts)}
     spreading = {name for option in options if isinstance(option, FilesOption) for name in option.opts}
     if not spreading or context.resilient_parsing:
         return list(words)
     arguments = [param for param in command.params if isinstance(param, click.Argument)]
     has_data = any(argument.nargs == -1 for argument in arguments)
     result: list[str] = []
-    rest, count, spread_last = list(words), 0, ""
+    rest, count, spread_last, unknown = list(words), 0, "", ""
     while rest:
         word = rest.pop(0)
         name = word.partition("=")[0]
@@ -67,9 +69,13 @@ def spread(context: click.Context, command: click.Command, words: Sequence[str])
             result.append(rest.pop(0))
         elif word not in valued and not _is_option(word):
             if spread_last and has_data:
+                if unknown:  # the word is most likely its value
+                    raise click.NoSuchOption(unknown, ctx=context)
                 expected = f"all data before {spread_last}"
                 raise click.UsageError(describe("argument", word, expected), context)
             count += 1
+        if word.startswith("--") and name not in named:
+            unknown = name
         if name not in spreading:
             continue
         if has_data and not count:
