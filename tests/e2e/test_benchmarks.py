@@ -111,7 +111,9 @@ def test_comparisons_of_simulated_results_are_counted(tmp_path: Path) -> None:
     assert len(printed["figures"]) == 5
     for row in printed["rows"][:-1]:
         assert 0 <= row["coverage"] <= 1
-    added, bootstrap, real = printed["rows"][-3:]
+    added, bootstrap, *saved, real = printed["rows"][5:]
+    assert all(row["section"].startswith("models, ") and 0 <= row["scores"] <= 1 for row in saved)
+    assert len(saved) == 6
     assert 6 <= added["seeds"] <= 24
     assert "percentile bootstrap" in bootstrap["section"]
     assert (real["section"], real["draws"], real["false_alarms"] in (0, 1)) == ("real", 1, True)

@@ -191,7 +191,7 @@ def test_what_is_written(tmp_path: Path, page: bool) -> None:
     assert [float(row["score"]) for row in rows] == [one.score for one in found.trials]
     assert float(rows[1]["dropout"]) == found.trials[1].options["dropout"]
     written = (found.folder / "search.html").read_text(encoding="utf-8")
-    assert written.count("<svg") == 3
+    assert written.count("<svg") == 2 + len(found.trials[1].options)
     assert not re.search(r'(src|href)="http', written)
 
 

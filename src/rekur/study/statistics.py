@@ -233,7 +233,7 @@ def _model_interval(value: float, parts: Array, items: int, limits: tuple[float,
     more = quantile**2 / items
     middle = (value + more * (limits[0] + limits[1]) / 2) / (1 + more)
     half = quantile * math.hypot(error, quantile * reach / (2 * items)) / (1 + more)
-    return middle - half, middle + half
+    return min(value, middle - half), max(value, middle + half)  # a score at a limit lies inside despite rounding
 
 
 def _test_models(
