@@ -140,16 +140,6 @@ def test_options_left_open(sentences: int, words: int, batch_steps: int, epochs:
     assert chosen == {"batch_steps": batch_steps, "epochs": epochs, "hidden_size": hidden_size, "dropout": 0.1}
 
 
-def test_many_words_with_vectors_take_a_larger_model_and_more_passes() -> None:
-    open_options = {"hidden_size": None, "epochs": None, "dropout": None}
-    chosen = [
-        recipe.fill(open_options, recipe.Facts(sentences, words, vectors=True))
-        for sentences, words in [(12_000, 204_000), (3_400, 62_000)]
-    ]
-    assert chosen[0] == {"hidden_size": 256, "epochs": 20, "dropout": 0.5}
-    assert chosen[1] == recipe.fill(open_options, recipe.Facts(3_400, 62_000))
-
-
 def test_batches_have_as_many_words_or_as_many_sentences() -> None:
     steps = EncodedItems(
         {"steps": Ragged.from_iter(np.zeros((n, 1), np.int32) for n in [1] * 30 + [6] * 5)}, None, None

@@ -16,27 +16,20 @@ class Facts(NamedTuple):
         sentences: number of training sentences.
         words: number of their words, or rows of numbers.
         of_words: whether a step is a word, and not a row of numbers.
-        vectors: whether trained word vectors are read.
     """
 
     sentences: int
     words: int
     of_words: bool = True
-    vectors: bool = False
-
-    @property
-    def many_with_vectors(self) -> bool:
-        """Whether there are words enough for the largest model, and vectors tell more of each of them."""
-        return self.vectors and self.words >= _MANY_WORDS
 
     @classmethod
-    def of(cls, lengths: NDArray[np.int64], *, of_words: bool = True, vectors: bool = False) -> Facts:
+    def of(cls, lengths: NDArray[np.int64], *, of_words: bool = True) -> Facts:
         """Return the facts of a training set with items of these lengths."""
-        return cls(len(lengths), int(lengths.sum()), of_words, vectors)
+        return cls(len(lengths), int(lengths.sum()), of_words)
 
 
 #: passes times the root of the number of batches of a pass, where the bounds of passes allow it
-_PASSES, _PASSES_WITH_VECTORS = 230, 285
+_PASSES = 230
 #: passes times the root of the number of rows, likewise
 _PASSES_OF_ROWS = 6300
 _FEWEST_PASSES, _MOST_PASSES = 5, 60
@@ -57,8 +50,7 @@ def _batch_steps(facts: Facts) -> int:
 
 def _epochs(facts: Facts) -> int:
     """Return more passes where a pass has fewer batches, but fewer batches in all."""
-    passes = _PASSES_WITH_VECTORS if facts.many_with_vectors else _PASSES
-    return _within_bounds(passes / max(1.0, facts.words / _batch_steps(facts)) ** 0.5)
+    return _within_bounds(_PASSES / max(1.0, facts.words / _batch_steps(facts)) ** 0.5)
 
 
 def _epochs_of_rows(facts: Facts) -> int:
@@ -70,8 +62,6 @@ def _within_bounds(passes: float) -> int:
 
 
 def _hidden_size(facts: Facts) -> int:
-    if facts.many_with_vectors:
-        return 256
     return 192 if facts.words >= _MANY_WORDS else 128 if facts.words >= _FEW_WORDS else 96
 
 
@@ -85,10 +75,6 @@ def _against_rote(usual: float, strict: float) -> Callable[[Facts], float]:
     return lambda facts: strict if _FEW_WORDS <= facts.words < _MANY_WORDS else usual
 
 
-def _dropout(facts: Facts) -> float:
-    return 0.5 if facts.many_with_vectors else _against_rote(0.4, 0.5)(facts)
-
-
 RULES: dict[str, Callable[[Facts], Any]] = {
     "hidden_size": _hidden_size,
     "embedding_size": _against_rote(96, 48),
@@ -96,7 +82,7 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "projection_size": lambda facts: 256,
     "token_dropout": _against_rote(0.25, 0.5),
     "input_dropout": _against_rote(0.3, 0.4),
-    "dropout": _dropout,
+    "dropout": _against_rote(0.4, 0.5),
     "batch_steps": _batch_steps,
     "word_dropout": _word_dropout,
     "epochs": _epochs,

@@ -109,9 +109,7 @@ class Tagger(TagOptions, ItemEstimator):
 
     def choose_options(self, features: Features, target: Target, train_set: EncodedItems) -> dict[str, Any]:
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.tag.recipe``."""
-        facts = recipe.Facts.of(
-            train_set.lengths, of_words=features.is_discrete, vectors=self.get_params(deep=False)["vectors"] is not None
-        )
+        facts = recipe.Facts.of(train_set.lengths, of_words=features.is_discrete)
         return recipe.fill(self.get_params(deep=False), facts)
 
     def make_network(self, features: Features, target: Target) -> ItemNetwork:
