@@ -122,8 +122,8 @@ _END: Any = object()
 def _tell_pieces(
     session: Any, event: Any, update: Any, as_json: bool, placed: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
-    """Print the final and the tentative piece of a prediction, and what else is told of an event; at the end the rest
-    of it."""
+    """Print the new pieces of a prediction, final and tentative, and the scores of the event; at the end, the
+    last piece."""
     pieces = {"final": update.final, "tentative": update.tentative}
     if as_json:
         first, last = ({}, {"finished": True}) if event is _END else ({"event": event, **placed}, {})

@@ -1,4 +1,4 @@
-"""Run the work of a command in a child process, and start it again if the system kills it, as when memory runs out."""
+"""Run a command in a child process, and start it again if the system kills it, for example for want of memory."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class ColumnReader:
 
 
 def _check_count(role: str, name: str, got: int, count: int) -> None:
-    """Raise unless a column of an event has a cell for each value, one where it is static, or more of those ahead."""
+    """Raise unless a column of an event has as many cells as values: one if static, and also more if known ahead."""
     least = 1 if role == "static" else count
     if got < least or (got > least and role != "future"):
         expected = {"static": "1, for the whole series", "future": f"{count}, as values, or more, of the steps ahead"}

@@ -230,7 +230,7 @@ def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:
 def _products(
     block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int, filled: bool
 ) -> Floats:
-    """Return Z'Z, (G, L + H, L + H); a row of Z is a window and its horizon, less the last value of the window."""
+    """Return Z'Z, (G, L + H, L + H). Each row of Z has a window and its horizon, minus the window's last value."""
     size = block.lookback + block.horizon
     total = np.zeros((int(block.groups.max()) + 1, size, size))
     for part in blocks(len(rows)):

@@ -119,7 +119,7 @@ class TransformerLayer(nn.Module):
     def _allowed(
         self, positions: Tensor, earlier: int, carried: tuple[Tensor, Tensor] | None, lengths: Tensor | None
     ) -> Tensor | None:
-        """Return the attention mask, bool (B or 1, 1, T, W + T), True where a step may attend; None for no mask."""
+        """Return the attention mask, bool (B or 1, 1, T, W + T), True where attention is allowed; None for all."""
         if not self.causal:
             if lengths is None:
                 return None

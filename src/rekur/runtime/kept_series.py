@@ -193,7 +193,7 @@ def _joined(saved: History, newer: History, lookback: int, enough: int) -> tuple
 
 
 def _scored(saved: History, newer: History, joined: History) -> tuple[History, str]:
-    """Return a series from the end of the kept one of its name on, where it has steps behind that, and a sentence.
+    """Return the part of a series that follows the kept one of its name, and a sentence that says so.
 
     Args:
         saved: the kept series.
@@ -211,7 +211,7 @@ def _scored(saved: History, newer: History, joined: History) -> tuple[History, s
 
 
 def _trained_steps(saved: History, newer: History) -> int:
-    """Return the steps of a series up to the end of the kept one of its name; 0 where it is another series."""
+    """Return how many steps of a series the kept one of its name has already; 0 where it is another series."""
     newer, old = _by_clock_of(saved, newer), len(saved)
     if (saved.channels, saved.step) != (newer.channels, newer.step) or not len(newer):
         return 0

@@ -34,7 +34,7 @@ _NAMED = 6
 
 
 def check_page_folder(folder: Path) -> None:
-    """Raise unless a page can be written into a folder: a new or an empty one, or one with nothing but such a page.
+    """Raise unless a folder is new, empty, or holds an earlier page and nothing else.
 
     Raises:
         InputError: something else is there.
