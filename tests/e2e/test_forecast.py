@@ -199,6 +199,7 @@ def test_a_constant_series_and_one_of_zeros(cli: Run, tmp_path: Path) -> None:
     assert none["forecast"] == [0, 0, 0]
     done = cli("evaluate", out, file)
     assert "MASE leaves out 2 items" in done.out
+    assert "each season exactly.\n" in done.out
     assert "nan" not in done.out
     for text in (done.out, cli("evaluate", out, file, "--json").out):
         assert "NaN" not in text
@@ -208,7 +209,8 @@ def test_a_constant_series_and_one_of_zeros(cli: Run, tmp_path: Path) -> None:
 def test_a_short_series_beside_long_ones_is_forecast(cli: Run, tmp_path: Path) -> None:
     file, out = tmp_path / "short.csv", tmp_path / "m"
     file.write_text(HEAD + rows([step % 7 + 10 for step in range(60)]) + rows([40, 41, 40, 41, 40], "c"))
-    assert cli("fit", "forecast", file, *SERIES, "--horizon", "7", "--out", out, *SMALL).code == 0
+    done = cli("fit", "forecast", file, *SERIES, "--horizon", "7", "--out", out, *SMALL[:-1])
+    assert "'c' is shorter than 14 steps: those before count as missing" in done.err
     _, short = lines_of(cli("predict", out, "--json").out)
     assert short["time"] == [str(step) for step in range(5, 12)]
     assert 30 < min(short["forecast"]) < max(short["forecast"]) < 50

@@ -55,7 +55,7 @@ def test_what_is_known_ahead_is_asked_for_by_name(cli: Run, folder: Path) -> Non
     done = cli("predict", folder / "m", "--json")
     assert done.code == 2
     assert "series 'a': 'promo', which is known ahead: got nothing at 3 of the 3 steps to forecast" in done.err
-    assert "first at 2024-03-01; expected a number at each. Add rows behind the last value that have it" in done.err
+    assert "first at 2024-03-01; expected a value at each. Add rows behind the last value that have it" in done.err
     (folder / "two.csv").write_text(HEAD + days("a", 50, 12, ahead=2))
     done = cli("predict", folder / "m", folder / "two.csv", "--json")
     assert done.code == 2
@@ -139,7 +139,7 @@ def test_a_covariate_that_is_missing_in_the_future(cli: Run, tmp_path: Path) -> 
     cells = lines[41].split(",")
     lines[41] = ",".join([*cells[:3], "", *cells[4:]])
     err = refused(cli, tmp_path, "\n".join(lines) + "\n")
-    assert "line 43: promo of series 'a' at 2024-02-11: got nothing; expected a number in each row behind" in err
+    assert "line 43: promo of series 'a' at 2024-02-11: got nothing; expected a value in each row behind" in err
 
 
 def test_a_text_among_numbers(cli: Run, tmp_path: Path) -> None:

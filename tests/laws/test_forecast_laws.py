@@ -226,6 +226,26 @@ def test_a_chosen_model_stays_where_training_again_ends_early(monkeypatch: pytes
     assert model.features_.to_dict() == chosen.features_.to_dict()
 
 
+@draws(3)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_forecasts_do_not_hang_on_the_order_of_rows(shuffler: Any, has_columns: bool) -> None:
+    random = np.random.default_rng(3)
+    rows = [
+        {"id": name, "t": t, "y": 9 + t % 5 + random.random(), "wind": "NSW"[t % 3], "promo": t % 4, "area": len(name)}
+        for name, end in (("S2", 40), ("S10", 43), ("x", 9))
+        for t in range(end)
+    ]
+    mixed = shuffler.sample(rows, len(rows))
+    columns: dict[str, Any] = {"group": "id", "time": "t", "series": ["y"]}
+    columns |= {"past": ["wind"], "static": ["area"]} if has_columns else {}
+    forecasts = []
+    for one, other in ((rows, mixed), (mixed, rows)):
+        model = Forecaster(horizon=3, epochs=1, hidden_size=3, verbose=False).fit(one, columns=columns)
+        forecasts += [{each["series"]: each for each in model.present(read)} for read in (one, other)]
+    assert [*forecasts[0]] == ["S2", "S10", "x"]
+    assert all(each == forecasts[0] for each in forecasts[1:])
+
+
 def test_nothing_before_an_asked_look_back_is_read() -> None:
     history = made(6)[1]
     windows = [Window(history, 0, 100)]

@@ -454,6 +454,11 @@ def test_a_wide_table_has_a_channel_for_each_column(read: Any) -> None:
     assert (b.stamp(0), b.values[:, 0].tolist(), *next_stamps(b, 1)) == ("2024-01-02", [5, 6, 7], "2024-01-05")
 
 
+def test_series_of_a_wide_table_may_be_named_by_numbers(read: Any) -> None:
+    ((history,), _) = read("day,007,205\n2024-01-01,1,2\n2024-01-02,3,4\n", HistoryColumns(time="day"))
+    assert history.channels == ("007", "205")
+
+
 def test_stamps_that_are_not_named_are_told(read: Any) -> None:
     ((history,), told) = read(table(days("2024-01-01", 4)), HistoryColumns(series="y"))
     assert history.stamp(4) == "1"
@@ -516,6 +521,34 @@ def test_an_index_of_stamps_is_the_time() -> None:
     )
     (zoned,) = read_histories(autumn, tell=lambda text: None)
     assert next_stamps(zoned, 2) == ["2024-10-27T02:00:00+02:00", "2024-10-27T02:00:00+01:00"]
+
+
+def test_an_index_is_read_where_columns_are_named() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2, 3], "b": 1.0}, index=pandas.date_range("2024-02-27", periods=3))
+    (history,) = read_histories(frame, HistoryColumns(series=["a"]), tell=pytest.fail)
+    assert (history.channels, next_stamps(history, 1)) == (("a",), ["2024-03-01"])
+    kept = frame.rename_axis("day").assign(day=frame.index)
+    (history,) = read_histories(kept, HistoryColumns(series=["a"], time="day"), tell=pytest.fail)
+    assert next_stamps(history, 1) == ["2024-03-01"]
+    long = frame.assign(shop=["n", "n", "s"], day=frame.index).set_index(["shop", "day"])
+    histories = read_histories(
+        long,
+        HistoryColumns(
+            group="shop",
+            time="day",
+            series="a",
+        ),
+        fewest=1,
+        tell=pytest.fail,
+    )
+    assert [(h.name, *next_stamps(h, 1)) for h in histories] == [("n", "2024-02-29"), ("s", "2024-03-01")]
+
+
+def test_rows_of_frames_are_named_as_rows() -> None:
+    frame = {"t": ["2024-01-01T00:00Z", "2024-01-02T00:00"], "y": [1.0, 2.0]}
+    with pytest.raises(DataError, match="row 2: t: got '2024-01-02T00:00'; expected an offset, as in row 1"):
+        read_histories(frame, HistoryColumns(time="t", series="y"))
 
 
 def test_series_of_pandas_have_their_own_stamps() -> None:

@@ -234,7 +234,7 @@ def scores(title: str, metrics: dict[str, Any]) -> None:
         table("", head, rows)
     if metrics.get("unscaled"):
         items = counted(metrics["unscaled"], "item")
-        write(f"MASE leaves out {items} whose values before the origin never change, or repeat each season exactly.")
+        write(f"MASE leaves out {items} whose values before the origin never change, or repeat each season exactly.\n")
 
 
 def rival_rows(metrics: dict[str, Any]) -> Rows:

@@ -16,6 +16,8 @@ from rekur.errors import InputError, describe
 _MOST_LINES_IN_A_FIELD = 20_000
 _LONGEST_FIELD = 2**31 - 1
 _ROWS_CHECKED = 100
+#: a name without digits, and a number or a date
+_WORD, _FIGURES = re.compile(r"[^\W\d][^\d]*"), re.compile(r"[+-]?[0-9][0-9.,:/+TZ -]*")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.{0,4}?)"?', re.IGNORECASE)
 
 
@@ -60,8 +62,9 @@ class Delimited(Source):
         if not self.has_header:
             self.columns = [str(number) for number in range(1, len(header) + 1)]
             return
-        self.columns = self._check_header(header, line)
-        if next(records, None) is None:
+        _, first = next(records, (0, []))
+        self.columns = self._check_header(header, first, line)
+        if not first:
             raise self.error("rows: got 0 below the header; expected 1 or more.")
 
     def rows(self) -> Iterator[Row]:
@@ -140,7 +143,7 @@ class Delimited(Source):
             raise self.error(describe("separator", separator, f"{_word(told)}, as line 1 says", fix), 1)
         return told
 
-    def _check_header(self, header: list[str], line: int) -> list[str]:
+    def _check_header(self, header: list[str], first: list[str], line: int) -> list[str]:
         names = [name.strip() for name in header]
         if len(names) == 1:
             for other, word in ((";", ";"), ("\t", "tab"), ("|", "|"), (",", ",")):
@@ -148,7 +151,7 @@ class Delimited(Source):
                     text = describe("header", names[0], f"names with {_word(self._separator)} between")
                     raise self.error(f"{text} Try separator '{word}' (--separator '{word}').", line)
         numeric = [name for name in names if _is_number(name)]
-        if numeric and not _counts_up(numeric):
+        if numeric and not _counts_up(numeric) and not _is_above(names, first):
             fix = "Put a line with the columns' names on top."
             raise self.error(describe("header", numeric[0], "a column name, not a number", fix), line)
         return check_names(self, names, line)
@@ -249,6 +252,11 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return not text.lower().lstrip("+-").startswith(("n", "i"))  # nan, inf: may be names
+
+
+def _is_above(names: list[str], first: list[str]) -> bool:
+    """Return whether a word stands above a number or a date, as it does in a header alone."""
+    return any(_WORD.fullmatch(name) and _FIGURES.fullmatch(cell) for name, cell in zip(names, first, strict=False))
 
 
 def _counts_up(numbers: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,8 @@ def read_histories(
             return _of_items(items, asked, tell)
         source, columns = _of_dated_items(items)
     else:
-        source = from_memory(_with_index(data))
+        data, columns = _with_index(data, columns)
+        source = from_memory(data)
     layout = layout_of(source, columns or HistoryColumns(), tell)
     if layout.kind != "steps":
         return _rows_to_series(
@@ -259,9 +261,20 @@ def _dated_index(data: Any) -> bool:
     return type(getattr(data, "index", None)).__name__ in ("DatetimeIndex", "PeriodIndex")
 
 
-def _with_index(data: Any) -> Any:
-    """Return a frame of pandas with its index of stamps as a first column; other things unchanged."""
+def _with_index(data: Any, columns: HistoryColumns | None) -> tuple[Any, HistoryColumns | None]:
+    """Return a frame of pandas with its index as first columns where it holds stamps or what is named; and the columns.
+
+    An index of stamps is the time where no other column is.
+    """
+    index = getattr(data, "index", None)
+    names = [name for name in getattr(index, "names", ()) if name is not None]
     if not _dated_index(data):
-        return data
+        asked = set() if columns is None else {columns.group, columns.id, columns.time}
+        return (data.reset_index() if asked.intersection(names) else data), columns
     frame = data.to_frame(data.name or "value") if hasattr(data, "to_frame") and not hasattr(data, "columns") else data
-    return frame.reset_index(names=frame.index.name or "time")
+    time = names[0] if names else "time"
+    if time in frame.columns:
+        return frame.reset_index(drop=True), columns
+    if columns is not None and columns.time is None and columns.values is None:
+        columns = replace(columns, time=time)
+    return frame.reset_index(names=time), columns

@@ -168,11 +168,12 @@ class HistoryBuilder:
         line = int(lines[length + row])
         got = "got nothing" if line else "got no row"
         line = line or int(lines[length + row :][lines[length + row :] > 0][0])
-        expected = "a number in each row behind the last value"
+        expected = "a value in each row behind the last one of the series"
         raise self._error(f"{name}{series} at {stamp}: {got}; expected {expected}.", line)
 
     def _shown_future(self) -> str:
-        return ", ".join(f"'{name}'" for name in self.layout.future)
+        columns = dict.fromkeys(name.partition("=")[0] for name in self.layout.future)
+        return ", ".join(f"'{column}'" for column in columns)
 
 
 def _missing(history: History) -> tuple[str, ...]:

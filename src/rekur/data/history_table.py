@@ -73,7 +73,7 @@ class StepTable:
         self._names: dict[str, int] = {} if layout.name else {"": 0}
         self._series, self._lines = array("q"), array("q")
         self._blocks: list[NDArray[np.float64]] = []
-        self._stamps = None if layout.time is None else StampReader(layout.time, source.error)
+        self._stamps = None if layout.time is None else StampReader(layout.time, source.error, source.unit)
         self._columns = [*layout.numbers, *layout.static]
         self._cells = CovariateCells(source, layout, categories)
 

@@ -87,6 +87,7 @@ class StampReader:
     Args:
         name: of the column, for messages.
         error: (text, line) -> the error to raise.
+        unit: what a row number counts, ``"line"`` or ``"row"``.
 
     Example:
         >>> reader = StampReader("time", lambda text, line: InputError(text))
@@ -95,8 +96,8 @@ class StampReader:
         ['2024-01-31', '2024-02-29']
     """
 
-    def __init__(self, name: str, error: Callable[[str, int], InputError]) -> None:
-        self._name, self._error = name, error
+    def __init__(self, name: str, error: Callable[[str, int], InputError], unit: str = "line") -> None:
+        self._name, self._error, self._unit = name, error, unit
         self._shapes: dict[str, _Shape] = {}
         self._blocks: list[Stamps] = []  # of dates with slashes, read day first
         self._others: list[Stamps] = []  # the same, read month first
@@ -208,11 +209,11 @@ class StampReader:
         shape = self._shape(text, line)
         first = next(iter(self._shapes.values()), shape)
         if shape.family != first.family:
-            expected = f"{_FAMILIES[first.family]}, as '{self._first_text[0]}' in line {self._first_text[1]}"
+            expected = f"{_FAMILIES[first.family]}, as '{self._first_text[0]}' in {self._unit} {self._first_text[1]}"
             raise self._error(describe(self._name, text, expected), line)
         if (shape.sign is None) != (first.sign is None):
             with_or_not = "no offset" if first.sign is None else "an offset"
-            expected = f"{with_or_not}, as in line {self._first_text[1]}"
+            expected = f"{with_or_not}, as in {self._unit} {self._first_text[1]}"
             raise self._error(describe(self._name, text, expected, "Write all stamps with offsets, or none."), line)
         return shape
 
@@ -292,7 +293,8 @@ class StampReader:
         fix = "Write YYYY-MM-DD."
         if len(self._refused) == 2:
             (first, line), (other, other_line) = self._refused["day first"], self._refused["month first"]
-            got = f"'{first}', a date with the month first, and '{other}' in line {other_line}, one with the day first"
+            where = f"{self._unit} {other_line}"
+            got = f"'{first}', a date with the month first, and '{other}' in {where}, one with the day first"
             raise self._error(f"{self._name}: got {got}; expected one order. {fix}", line)
         if self._refused:
             return "month first" in self._refused

@@ -197,7 +197,7 @@ class Covariates:
         thing += f"channel '{history.channels[channel]}': " if several else ""
         got = f"nothing at {count} of the {counted(horizon, 'step')} to forecast, first at {history.stamp(end + step)}"
         fix = "Add rows behind the last value that have it, and no value; they may stand alone in a file."
-        raise InputError(f"{thing}'{names[column]}', which is known ahead: got {got}; expected a number at each. {fix}")
+        raise InputError(f"{thing}'{names[column]}', which is known ahead: got {got}; expected a value at each. {fix}")
 
     def beside(self, spans: Sequence[tuple[History, int, int]], margin: int, horizon: int) -> Beside:
         """Return the covariates of parts of histories: past columns up to their ends, others a horizon further.

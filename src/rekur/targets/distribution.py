@@ -171,11 +171,14 @@ class DistributionTarget(Target):
         return self.levels.index(0.5)
 
     def present(self, prediction: Floats, context: Any = None) -> dict[str, Any]:
-        """Return the times of the horizon, the forecast (the median) and the quantiles; of several channels which."""
+        """Return the series, the times of the horizon, the forecast (the median) and the quantiles; which channel of
+        several."""
         window = context["window"]
         history = window.history
         has_channels = bool(history.name) and len(history.channels) > 1
-        presented: dict[str, Any] = {"channel": history.channels[window.channel]} if has_channels else {}
+        presented: dict[str, Any] = {"series": window.name}
+        if has_channels:
+            presented["channel"] = history.channels[window.channel]
         presented["time"] = window.stamps(self.horizon)
         presented["forecast"] = prediction[self.median].tolist()
         presented["quantiles"] = dict(zip(self._names, prediction.tolist(), strict=True))

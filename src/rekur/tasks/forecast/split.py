@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -127,7 +128,7 @@ class Split:
 
     def last_windows(self, histories: Iterable[History]) -> Iterator[Example]:
         """Yield the last horizon of each channel of other series."""
-        for part in parts_of(histories, self.sizes.horizon, 0.0):
+        for part in parts_of(_by_name(histories), self.sizes.horizon, 0.0):
             if part.first < part.end:
                 yield part.example(part.first, self.sizes.horizon)
 
@@ -186,8 +187,18 @@ class Split:
             f"  {line}\n"
             f"  █ trains, an origin every {counted(self.stride, 'step')}; ░ validates, {len(held):,} series at "
             f"{counted(origins, 'origin')}, {sizes.horizon} steps apart{left_out}"
-            f"{self._drawn_columns()}{self._drawn_zeros()}"
+            f"{self._drawn_columns()}{self._drawn_short()}{self._drawn_zeros()}"
         )
+
+    def _drawn_short(self) -> str:
+        """Return the names of the series that are shorter than the look-back, behind a new line."""
+        lookback = self.sizes.lookback
+        windows = [Window(part.history, part.channel, part.end) for part in self.parts]
+        short = [window.name for window in windows if window.origin < lookback]
+        if not short or len(short) == len(self.parts):
+            return ""
+        verb = "is" if len(short) == 1 else "are"
+        return f"\n  {shown_names(short, 3)} {verb} shorter than {lookback} steps: those before count as missing"
 
     def _drawn_zeros(self) -> str:
         """Return a warning of series that are mostly zeros, behind a new line."""
@@ -213,6 +224,16 @@ class Split:
         where = "of all series" if set(constant) <= set(covariates.static.names) else "before the first origin"
         verb = "is" if len(constant) == 1 else "are"
         return f"{text}\nwarning: {shown_names(constant)} {verb} always the same {where}, and so not read."
+
+
+def _by_name(histories: Iterable[History]) -> list[History]:
+    """Return histories by their names, H2 before H10, so that what is learnt does not hang on the order of rows."""
+
+    def key(history: History) -> tuple[list[tuple[str, int]], str]:
+        parts = re.split("([0-9]+)", history.name)
+        return [*zip(parts[::2], map(int, [*parts[1::2], "0"]), strict=True)], history.name
+
+    return sorted(histories, key=key)
 
 
 def _tells(example: Example) -> bool:
@@ -269,6 +290,7 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     Raises:
         InputError: a series is too short, or none is long enough for the horizon.
     """
+    histories = _by_name(histories)
     horizon = options.horizon or _season(histories)
     parts = parts_of(histories, horizon, options.valid_fraction, options.embargo)
     if not hold_out:
