@@ -11,7 +11,6 @@ import torch
 
 import rekur
 from rekur import Classifier, Regressor
-from rekur.errors import InputError
 from rekur.lower import lower
 from rekur.models import Batch, SeriesSpec, build_series
 from rekur.models.branch_spec import BranchSpec
@@ -121,13 +120,31 @@ def test_the_card_tells_what_each_part_scores_alone(classifier: Classifier) -> N
     assert "The answer is " in text
 
 
-def test_a_ridge_needs_folds() -> None:
+def test_a_ridge_can_be_left_out() -> None:
     X, y = waves(24)
-    with pytest.raises(InputError, match="branches: got 'net,ridge'; expected 'net' where there are no folds"):
-        Classifier(epochs=1, members=1, branches="net,ridge").fit(X, y)
     model = Classifier(**QUICK, branches="net").fit(X, y)
     assert "parts" not in model.metrics_
     assert model.model_.branch is None
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_validate_on(members: int) -> None:
+    X, y = waves(60)
+    model = Classifier(epochs=1, members=members, baseline=False).fit(X[:40], y[:40], X_valid=X[40:], y_valid=y[40:])
+    assert model.chosen_["branches"] == "net,ridge"
+    names = [part["name"] for part in model.metrics_["parts"]]
+    assert names == ["network", "ridge on random convolutions"]
+    branch = model.model_.branch
+    assert branch is not None
+    assert branch.spec.members == members
+    # it knows nothing of the items to validate on but their number of mistakes
+    others = (
+        Classifier(epochs=1, members=members, baseline=False)
+        .fit(X[:40], y[:40], X_valid=X[50:], y_valid=y[50:])
+        .model_.branch
+    )
+    one, other = (np.asarray(each.matrices / each.matrices.norm()) for each in (branch, others))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
 def test_a_causal_net_has_none_by_default_and_runs_live_with_one() -> None:

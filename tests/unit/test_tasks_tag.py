@@ -212,9 +212,9 @@ def test_a_network_is_finished_by_its_validation_sentences(tagger: Tagger, monke
     before = bias.clone()
     steps = Ragged.from_iter(map(tagger.features_.transform, SENTENCES))
     items = EncodedItems({"steps": steps}, np.empty(0), np.arange(24), TAGS)
-    assert tagger.finish_network(tagger.model_, tagger.target_, items) == ""
+    assert tagger.finish_network(tagger.model_, tagger.target_, items, items) == ""
     monkeypatch.setattr("rekur.tasks.tag.tagger.label_shifts", lambda *_: {"O": -1.5})
-    assert "sentences: O -1.5." in tagger.finish_network(tagger.model_, tagger.target_, items)
+    assert "sentences: O -1.5." in tagger.finish_network(tagger.model_, tagger.target_, items, items)
     lowered = (before - bias).tolist()
     bias.copy_(before)
     assert lowered.pop(outside) == pytest.approx(1.5)

@@ -1,4 +1,4 @@
-"""The ridge branch beside members of a network of series: fitted on their folds, weighted by items that none saw.
+"""The ridge branch beside members of a network of series: fitted on what they learn from, weighted by other items.
 
 Axes: N items, F shares, K outputs, M members.
 """
@@ -22,23 +22,25 @@ from rekur.targets import Target
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Ridge, sharpness
 from rekur.tasks.base.series_net import temperature
-from rekur.tasks.base.share_rival import MOST_ITEMS, coded, penalties_of
+from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
 
 #: added to the loss for each squared distance of a weight from an equal one
 _EVEN = 0.02
+#: items whose shares are in memory at once
+_BLOCK = 500
 
 
-class Folded(NamedTuple):
-    """Ridges on the folds of training items.
+class Ridges(NamedTuple):
+    """The ridge of each member.
 
     Attributes:
         shares: that all of them read.
         stride: steps that are averaged to one.
         weights: (M, K, F).
         bias: (M, K).
-        scores: of each item that is in a fold, by the ridge that did not see it, (N, K).
+        scores: of each item to validate on, by a ridge that did not see it, (N, K).
     """
 
     shares: Shares
@@ -57,14 +59,15 @@ class Folded(NamedTuple):
 
 
 def finish(
-    network: SeriesNetwork, target: Target, valid_set: EncodedItems, *, ridge: bool
+    network: SeriesNetwork, target: Target, train_set: EncodedItems, valid_set: EncodedItems, *, ridge: bool
 ) -> tuple[str, list[dict[str, Any]]]:
     """Set the temperature of members and the weight of a ridge beside them, by items that they did not see.
 
     Args:
         network: trained; it is changed.
         target: the meaning of its outputs.
-        valid_set: the training items that are in a fold.
+        train_set: the items that it was trained on.
+        valid_set: the items held out; with folds the training items that are in one.
         ridge: whether a ridge is to answer too.
 
     Returns:
@@ -84,18 +87,21 @@ def finish(
         net /= factor
         how = "which gives the least log loss on items that a network did not see"
         notes.append(f"The network's scores are divided by a temperature of {factor:.3g}, {how}.")
-    if not ridge or valid_set.folds is None:
+    if not ridge:
         return " ".join(notes), []
-    apart = np.flatnonzero(valid_set.folds < 0)
-    items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
-    folded = fit_folds(_weighted(items, head, target), target, loss)
-    quarters = best_quarters(net, folded.scores, target.joint, loss)
+    if valid_set.folds is None:
+        fitted = fit_apart(_weighted(train_set, head, target), valid_set, target, loss, network.spec.members)
+    else:
+        apart = np.flatnonzero(valid_set.folds < 0)
+        items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
+        fitted = fit_folds(_weighted(items, head, target), target, loss)
+    quarters = best_quarters(net, fitted.scores, target.joint, loss)
     if quarters:
-        network.attach(folded.branch(quarters))
+        network.attach(fitted.branch(quarters))
     share = quarters / GRID
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     parts = []
-    for name, scores in (("network", net), ("ridge on random convolutions", folded.scores)):
+    for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
         parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
     return " ".join(notes), parts
@@ -110,7 +116,7 @@ def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
     return dataclasses.replace(items, weights=by_class if items.weights is None else by_class * items.weights)
 
 
-def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Folded:
+def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
     """Return a ridge for each fold, of the items of the others.
 
     Scores of labels are scaled by one factor, with the least loss on items that a ridge did not see.
@@ -134,9 +140,44 @@ def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], floa
         weights[member], bias[member] = fitted.weights, fitted.bias
         held_out = folds == member
         scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias
-    scores = scores[folds >= 0]
-    factor = 1.0 if target.joint == "outputs" else sharpness(scores, loss)
-    return Folded(shares, stride, factor * weights, factor * bias, factor * scores)
+    return _sharpened(Ridges(shares, stride, weights, bias, scores[folds >= 0]), target, loss)
+
+
+def fit_apart(
+    items: EncodedItems, valid_set: EncodedItems, target: Target, loss: Callable[[Floats], float], members: int
+) -> Ridges:
+    """Return one ridge of training items for all members.
+
+    Scores of labels are scaled by one factor, with the least loss on the items to validate on.
+
+    Args:
+        items: training items; of many some are read, evenly spread.
+        valid_set: items to validate on.
+        target: the meaning of the outputs.
+        loss: mean loss of scores (N, K) of the items to validate on.
+        members: number of members M.
+    """
+    stride = stride_of(items.lengths)
+    drawn = drawn_by_steps(items, stride)
+    rows = items.rows[drawn]
+    series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
+    shares = draw_shares(series)
+    targets = coded(np.asarray(items.targets_of(rows)), target)
+    fitted = Ridge(shares.of(series), targets, items.record_weights(drawn)).fit(penalties=penalties_of(target))
+    scores = np.empty((len(valid_set), targets.shape[1]))
+    for start in range(0, len(scores), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        held_out = [in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]]
+        scores[part] = shares.of(held_out) @ fitted.weights.T + fitted.bias
+    weights, bias = (np.stack([each] * members) for each in (fitted.weights, fitted.bias))
+    return _sharpened(Ridges(shares, stride, weights, bias, scores), target, loss)
+
+
+def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) -> Ridges:
+    """Return ridges whose scores of labels have the least loss."""
+    factor = 1.0 if target.joint == "outputs" else sharpness(ridges.scores, loss)
+    weights, bias, scores = (factor * each for each in (ridges.weights, ridges.bias, ridges.scores))
+    return ridges._replace(weights=weights, bias=bias, scores=scores)
 
 
 def best_quarters(net: NDArray[Any], ridge: NDArray[Any], joint: str, loss: Callable[[Floats], float]) -> int:

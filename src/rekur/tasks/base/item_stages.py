@@ -190,7 +190,7 @@ class ItemStages(Stages):
 
     def report(self, trained: Trained, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> dict[str, Any]:
         train_set, valid_set = prepared.train, prepared.valid
-        if note := self._task.finish_network(trained.network, prepared.target, valid_set):
+        if note := self._task.finish_network(trained.network, prepared.target, train_set, valid_set):
             reporter.say(note)
         measured = plan.measured(trained.network)
         self.records = measured.records

@@ -225,12 +225,13 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             monitor=series_net.last_weights(),
         )
 
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+    def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Weigh members, and a ridge beside them, by the items that they did not see; see :mod:`.branches`."""
         self.parts_ = []
-        if not isinstance(network, SeriesNetwork) or valid_set.folds is None:
+        ridge = "ridge" in (self.chosen_["branches"] or "")
+        if not isinstance(network, SeriesNetwork) or not (ridge or valid_set.folds is not None):
             return ""
-        notes, self.parts_ = branches.finish(network, target, valid_set, ridge="ridge" in self.chosen_["branches"])
+        notes, self.parts_ = branches.finish(network, target, train_set, valid_set, ridge=ridge)
         return notes
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from rekur.data import EncodedItems, LengthBuckets
-from rekur.errors import InputError, describe
 from rekur.models import SeriesSpec
 from rekur.models.batch import Batch
 from rekur.tasks.base.plan import FitPlan, Measure, Monitor
@@ -23,6 +22,8 @@ from rekur.tasks.base.series_options import BRANCHES
 
 #: items below which members are the models of as many folds
 FEW_ITEMS, FOLDS = 500, 5
+#: items up to which a ridge answers too
+RIDGE_ITEMS = 5000
 #: steps that series are to have at first, and behind the first convolutions
 _STEPS, _SAMPLED, _MOST_SAMPLED = 256, 64, 4
 #: times the typical length that training reads of a longer series
@@ -111,11 +112,7 @@ def fill(options: Mapping[str, Any], train_set: EncodedItems, rules: Mapping[str
         items -= items // members
     filled = {**options, "members": members}
     if filled["branches"] is None:
-        has_ridge = train_set.folds is not None and not options["causal"]
-        filled["branches"] = BRANCHES[has_ridge]
-    elif filled["branches"] != BRANCHES[0] and train_set.folds is None:
-        fix = "Its weight needs series that it did not see: ask for --members 2 or more, and give no validation items."
-        raise InputError(describe("branches", filled["branches"], f"'{BRANCHES[0]}' where there are no folds", fix))
+        filled["branches"] = BRANCHES[len(train_set) <= RIDGE_ITEMS and not options["causal"]]
     for name, rule in RULES.items():
         if name in filled and filled[name] is None:
             filled[name] = rules[name] if name in rules else rule(max(1, items), filled["batch_size"] or 1)

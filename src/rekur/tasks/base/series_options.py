@@ -57,7 +57,8 @@ class SeriesOptions:
     )
     branches: str | None = option(
         "model",
-        "What answers: net, or net,ridge: with a ridge on random convolutions beside it, of few series by default.",
+        "What answers: net, or net,ridge: with a ridge on random convolutions beside it; by default of up to 5,000 "
+        "series.",
         default=None,
         choices=BRANCHES,
         kinds=("series",),

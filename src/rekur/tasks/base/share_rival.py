@@ -34,8 +34,7 @@ def fit_share_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         target: the meaning of the network's outputs.
     """
     stride = stride_of(train_set.lengths)
-    most = MOST_STEPS * stride // max(1, int(np.median(train_set.lengths)))
-    drawn = drawn_items(train_set, max(1, min(MOST_ITEMS, most)))
+    drawn = drawn_by_steps(train_set, stride)
     rows, weights_of_rows = train_set.rows[drawn], train_set.record_weights(drawn)
     series = [in_blocks(np.asarray(train_set.first[int(row)]), stride) for row in rows]
     shares = draw_shares(series)
@@ -45,6 +44,17 @@ def fit_share_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         shares.of(series), np.asarray(train_set.targets_of(rows)), target, weights_of_rows
     )
     return LinearRival(name, target, vectors, weights.astype(np.float32), bias, classes)
+
+
+def drawn_by_steps(train_set: EncodedItems, stride: int) -> NDArray[np.int64]:
+    """Return the places of the items that a ridge is fitted on, evenly spread; fewer where they are long.
+
+    Args:
+        train_set: series.
+        stride: steps that are averaged to one.
+    """
+    most = MOST_STEPS * stride // max(1, int(np.median(train_set.lengths)))
+    return drawn_items(train_set, max(1, min(MOST_ITEMS, most)))
 
 
 def ridge_of(

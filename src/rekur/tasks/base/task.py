@@ -102,7 +102,7 @@ class ItemTask(Task):
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
 
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+    def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Set up a trained network by the validation items; return what a person is told, by default nothing."""
         return ""
 

@@ -212,7 +212,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
             how["rival"] = tuple(_positive(naive[name] / unit) for name, unit in (("smape", 100), ("mase", 1)))
         return DistributionHead(distribution.horizon, 1, distribution.levels, **how)
 
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+    def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Move the quantiles by where the truth of the validation windows lies; the medians stay."""
         distribution = cast(DistributionTarget, target)
         levels, horizon = distribution.levels, distribution.horizon

@@ -135,7 +135,7 @@ class Tagger(TagOptions, ItemEstimator):
         if vectors is not None:
             network.encoder.embedding.set_vectors(vectors)
 
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+    def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Make labels of spans more or less likely where that finds more of those of the validation sentences."""
         tags = cast(TagsTarget, target)
         labels = outputs_of_labels(tags)

@@ -129,7 +129,7 @@ class Translator(TranslateOptions, ItemEstimator):
         """Return the metric that decides, of texts that a search finds."""
         return Monitor(f"valid_{_deciding(target, valid_set)}", True, 0.0)
 
-    def finish_network(self, network: Any, target: Target, valid_set: EncodedItems) -> str:
+    def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Choose the exponent of the length by the texts of a beam for validation pairs, where it was left open."""
         if self.alpha is not None:
             return ""
