@@ -129,6 +129,13 @@ class TagOptions(VectorOptions, SharedOptions):
     )
     cell: str = override(SharedOptions, "cell", default="gru", help="A cell of `rekur cells`; gru by default.")
     num_layers: int = override(SharedOptions, "num_layers", default=2)
+    residual: bool | None = override(  # type: ignore[assignment]
+        SharedOptions,
+        "residual",
+        default=None,
+        negative="--no-residual",
+        help="Add each layer's input to its output; by default where there are several layers.",
+    )
     bidirectional: bool = option(
         default=True,
         group="model",

@@ -113,4 +113,7 @@ OF_ROWS: dict[str, Callable[[Facts], Any]] = {
 def fill(options: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
     """Return the options with every one that is None and has a rule replaced by its value."""
     rules = RULES if facts.of_words else RULES | OF_ROWS
-    return {name: rules[name](facts) if value is None and name in rules else value for name, value in options.items()}
+    filled = {name: rules[name](facts) if value is None and name in rules else value for name, value in options.items()}
+    if filled.get("residual", False) is None:
+        filled["residual"] = filled["num_layers"] > 1
+    return filled
