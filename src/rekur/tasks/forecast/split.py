@@ -34,6 +34,8 @@ FEWEST_VALUES = 2
 #: longest look-back without a season, in horizons; and the longest cycle of the calendar that is read twice, season or
 #: not, in steps
 _HORIZONS, _LONGEST_CYCLE = 4, 200
+#: numbers of a step beside its columns, numbers of a segment to which columns shorten it, and its fewest steps then
+_NUMBERS, _MOST_NUMBERS, _SHORTEST = 4, 64, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,10 +303,11 @@ def split_of(histories: Sequence[History], options: Any, *, hold_out: bool) -> S
     longest = max(part.first for part in parts)
     if longest - options.embargo < horizon + FEWEST_VALUES:
         raise _too_long(horizon, max(part.end for part in parts), options.embargo, hold_out=hold_out)
-    sizes = sizes_of(horizon, options.lookback, periods, longest, cycles)
+    first = histories[0]
+    read = len(first.past_names) + len(first.future_names)
+    sizes = sizes_of(horizon, options.lookback, periods, longest, cycles, read)
     count = sum(len(_origins(part.first - options.embargo, sizes, 1)) for part in parts)
     stride = options.stride or max(1, math.ceil(count / MOST_WINDOWS))
-    first = histories[0]
     columns = (*first.past_names, *first.future_names, *first.static_names)
     calendar = {"yes": True, "no": False, "auto": bool(columns)}[options.calendar]
     return Split(parts, sizes, stride, options.embargo, calendar)
@@ -323,7 +326,12 @@ def _too_long(horizon: int, steps: int, embargo: int, *, hold_out: bool) -> Inpu
 
 
 def sizes_of(
-    horizon: int, lookback: int | None, periods: tuple[int, ...], longest: int, cycles: tuple[int, ...] = ()
+    horizon: int,
+    lookback: int | None,
+    periods: tuple[int, ...],
+    longest: int,
+    cycles: tuple[int, ...] = (),
+    columns: int = 0,
 ) -> Sizes:
     """Return the sizes of windows.
 
@@ -335,8 +343,12 @@ def sizes_of(
         periods: lengths of seasons.
         longest: the most steps before a first origin.
         cycles: of the calendar, in steps.
+        columns: known until an origin or ahead, which make segments shorter.
     """
     segment = periods[0] if periods and horizon % periods[0] == 0 else horizon
+    if columns:
+        most = _MOST_NUMBERS // (_NUMBERS + columns)
+        segment = max((each for each in range(_SHORTEST, most + 1) if segment % each == 0), default=segment)
     if lookback is not None:
         return Sizes(lookback, horizon, math.gcd(lookback, segment), periods)
     wished = 2 * periods[-1] if periods else _HORIZONS * horizon
