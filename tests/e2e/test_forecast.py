@@ -73,7 +73,7 @@ def test_without_history_a_prediction_needs_a_file(cli: Run, table: Path, tmp_pa
     assert not (tmp_path / "m" / "series.json").exists()
     done = cli("predict", tmp_path / "m", "--json")
     assert done.code == 2
-    assert "FILE and --item: got neither" in done.err
+    assert "FILE: got none; expected a file with the last values of each series" in done.err
     assert len(lines_of(cli("predict", tmp_path / "m", table, "--json").out)) == 2
 
 

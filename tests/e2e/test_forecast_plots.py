@@ -90,3 +90,4 @@ def test_a_report_shows_forecasts(cli: Run, folder: Path, tmp_path: Path) -> Non
     assert "Series with the largest errors" in text
     assert text.count("(worst)") == text.count("(in the middle)") == 3
     assert "Mean absolute error by step of the horizon" in text
+    assert "Most unsure" not in text  # forecasts are drawn, not listed

@@ -120,7 +120,7 @@ def test_a_page_has_the_errors_by_step_and_the_fans() -> None:
     assert len(plots) == 3
     assert "&lt;i&gt;$a$" in shown
     assert "\x00" not in shown
-    assert "Share of values within the widest interval by step of the horizon" in shown
+    assert "Share of values within the 95 % interval by step of the horizon" in shown
 
 
 @pytest.mark.parametrize("ending", [".png", ".svg", ".html", ".PNG"])

@@ -9,8 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from rekur._history import History
 from rekur.errors import InputError
+from rekur.features.windows import Window, WindowFeatures
 from rekur.runtime.rolling import _student, conformal_offsets, fewest_windows, quantile_offsets, roll, widening_offsets
+from rekur.runtime.window_rivals import rolling_residuals
 from rekur.targets.distribution import LEVELS, DistributionTarget
 
 Floats = NDArray[np.float64]
@@ -162,3 +165,12 @@ def test_offsets_of_few_windows_widen_to_the_errors_of_earlier_origins() -> None
 @pytest.mark.parametrize("level", [0.025, 0.25, 0.9])
 def test_quantiles_of_student(level: float, freedom: int) -> None:
     assert _student(level, freedom) == pytest.approx(stats.t.ppf(level, freedom), rel=0.03)
+
+
+def test_errors_of_earlier_origins_are_those_behind_the_half_of_each_series() -> None:
+    random = np.random.default_rng(0)
+    histories = [History(f"s{length}", ("y",), random.normal(9, 1, (length, 1))) for length in (40, 24)]
+    features = WindowFeatures(12, 6, 6, (1,)).fit([Window(each, 0, len(each)) for each in histories])
+    rolled = rolling_residuals(features, [(each, 0, len(each)) for each in histories])
+    assert rolled is not None
+    assert rolled[0].shape == (15 + 7, 6)  # origins from 20 to 34, and from 12 to 18

@@ -139,8 +139,13 @@ def _without_file(
     task: Any, bundle: Path, items: Sequence[str], named: Sequence[str]
 ) -> tuple[Iterator[tuple[Any, Any, Any]], str, bool]:
     """Return what :func:`_items_of` does, of texts of the command line, or of the items that the bundle keeps."""
+    from rekur.cli.saved import reads_tables
+
     if not items:
         ends = task.kept_items()
+        if ends is None and reads_tables(task):
+            expected = "a file with the last values of each series, as the bundle keeps none"
+            raise InputError(f"FILE: got none; expected {expected}. A fit without --no-history keeps them.")
         if ends is None:
             raise _one_of("neither")
         if named:

@@ -250,9 +250,11 @@ def _products(
 
 def _centred(products: Floats, lookback: int, steps: int, location: int) -> Floats:
     """Return Z'Z of the last steps and the horizon, less the mean of ``location`` values, and not the last, (G, …)."""
-    centre = np.eye(products.shape[-1])
-    centre[lookback - location : lookback] -= 1 / location
-    return np.asarray((centre.T @ products @ centre)[:, lookback - steps :, lookback - steps :])
+    taken, kept = slice(lookback - location, lookback), slice(lookback - steps, None)
+    means = products[:, :, taken].mean(axis=2)
+    mean = means[:, taken].mean(axis=1)
+    means = means[:, kept]
+    return np.asarray(products[:, kept, kept] - means[:, :, None] - means[:, None, :] + mean[:, None, None])
 
 
 def _shrink_targets(steps: int, horizon: int, season: int) -> list[Floats]:
@@ -277,16 +279,32 @@ def _choose(early: Floats, late: Floats, targets: list[Floats]) -> tuple[int, fl
         return min(1, len(targets) - 1), max(penalties[-1], 1.0)
     losses = {}
     for row, penalty in enumerate(penalties):
-        for column, target in enumerate(targets):
-            weights = _solve(early, target, penalty)
+        for column, weights in enumerate(_solve_all(early, targets, penalty)):
             errors = -2 * late[:steps, steps:] + late[:steps, :steps] @ weights
             losses[row, column] = float((weights * errors).sum())
     row, column = min(losses, key=lambda each: losses[each])
     return column, penalties[row]
 
 
+def _solve_all(products: Floats, targets: list[Floats], penalty: float) -> Iterator[Floats]:
+    """Yield what :func:`_solve` returns for each target, by one factorisation for all."""
+    steps = len(targets[0])
+    right = [products[:steps, steps:], *(penalty * target for target in targets if target.any())]
+    solved = np.linalg.solve(_penalised(products, steps, penalty), np.concatenate(right, axis=1))
+    shifts = iter(np.split(solved, len(right), axis=1))
+    plain = next(shifts)
+    yield from (plain + next(shifts) if target.any() else plain for target in targets)
+
+
 def _solve(products: Floats, target: Floats, penalty: float) -> Floats:
     """Return the weights (steps, H) of the ridge that a large penalty leads to ``target``."""
     steps = len(target)
-    inputs, outputs = products[:steps, :steps], products[:steps, steps:]
-    return target + np.linalg.solve(inputs + penalty * np.eye(steps), outputs - inputs @ target)
+    outputs = products[:steps, steps:] - products[:steps, :steps] @ target
+    return target + np.linalg.solve(_penalised(products, steps, penalty), outputs)
+
+
+def _penalised(products: Floats, steps: int, penalty: float) -> Floats:
+    """Return the products of the inputs with a penalty on their diagonal."""
+    inputs = products[:steps, :steps].copy()
+    inputs[np.diag_indices(steps)] += penalty
+    return inputs

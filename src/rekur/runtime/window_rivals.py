@@ -44,7 +44,8 @@ def rolling_residuals(
     many horizons without overlap they cover, and one more.
 
     At each origin all plain forecasts are fitted on what comes before it, so that these errors are as large as those
-    that follow; in the windows that they were fitted on they are smaller.
+    that follow; in the windows that they were fitted on they are smaller, and with less than half of a series known
+    they are larger.
 
     Args:
         features: of the model; their options are used.
@@ -77,9 +78,10 @@ def rolling_residuals(
 
     how: dict[str, Any] = {"count": 1 + room // stride, "stride": stride, "refit": True, "earliest": horizon + 2}
     try:
-        errors = roll(lengths, horizon, fit, residuals, **how).forecasts
+        rounds = roll(lengths, horizon, fit, residuals, **how)
     except InputError:
         return None
+    errors = rounds.forecasts[2 * rounds.origins >= lengths[rounds.rows]]
     told = int((~np.isnan(errors)).any(axis=1).sum())
     return (errors, 1 + told * min(1.0, stride / horizon)) if told else None
 

@@ -23,8 +23,9 @@ from rekur.study.page import Card, Head, is_report, notes_part, page, plots_part
 from rekur.study.page_items import items_part
 from rekur.targets.gallery import Attend, Gallery
 
-#: scores that are drawn by step of the horizon
-_OF_STEPS = {"mae": "Mean absolute error", "coverage": "Share of values within the widest interval"}
+#: scores that are drawn by step of the horizon, and what they shall be
+_OF_STEPS = {"mae": "Mean absolute error", "coverage": "Share of values within the 95 % interval"}
+_WANTED = {"coverage": 0.95}
 #: a heading, the names of columns, and rows
 Table = tuple[str, Sequence[str], Iterable[Sequence[Any]]]
 
@@ -176,7 +177,8 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]], deci
     per_step = metrics.get("per_step", {})
     for name, title in _OF_STEPS.items():
         if name in per_step:
-            plots.append(figures.by_step(title, per_step[name], is_share=METRICS[name].unit == "points"))
+            is_share = METRICS[name].unit == "points"
+            plots.append(figures.by_step(title, per_step[name], is_share=is_share, wanted=_WANTED.get(name)))
     if history:
         plots.append(figures.learning_curves({"": history}, decides))
     return plots
