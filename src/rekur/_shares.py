@@ -284,16 +284,18 @@ def _draw_biases(bank: Shares, series: Sequence[Array], drawn: Any) -> None:
 
 
 def _between(outputs: Floats, levels: Any) -> Any:
-    """Return quantiles of outputs (T,), each moved halfway to the next larger output.
+    """Return quantiles of outputs (T,), each moved between two outputs of the series.
 
-    No output of the series changes its side, and none is so near that rounding moves it to the other one.
+    No output of the series changes its side, and none is so near that rounding moves it to the other one. The way is
+    the golden section's and not half, so that outputs of other series on one grid, such as of flags, are apart too.
     """
     ordered = np.sort(outputs).astype(np.float64)
     near = _NEAR * max(1e-30, float(np.abs(ordered).max()))
     quantiles = np.quantile(ordered, levels)
     above = np.searchsorted(ordered, quantiles + near, side="right")
     lower = ordered[np.maximum(above - 1, 0)]
-    return (lower + np.where(above < len(ordered), ordered[np.minimum(above, len(ordered) - 1)], lower + 2 * near)) / 2
+    upper = np.where(above < len(ordered), ordered[np.minimum(above, len(ordered) - 1)], lower + 2 * near)
+    return lower + (upper - lower) * (2 - _GOLDEN)
 
 
 def reference_length(lengths: Sequence[int]) -> int:

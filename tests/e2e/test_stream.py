@@ -153,9 +153,9 @@ def test_a_model_that_reads_from_both_ends_says_what_to_train_instead(cli: Run, 
     done = cli("stream", bundles["both"], stdin=b"a\n")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        "rekur: stream: got a bidirectional model; expected one that reads forward only, because a step of this one "
-        "needs the whole sequence. Train again with bidirectional=False (rekur fit without "
-        "--bidirectional; of series with --causal).\n"
+        "rekur: stream: got a model that reads from both ends; expected one that reads forward only, because a step of "
+        "this one needs the whole sequence. Train again with causal=True (--causal) for series, or without "
+        "bidirectional (--bidirectional).\n"
     )
 
 

@@ -55,12 +55,12 @@ COMPARISON = "--cells --vary --equal --seeds --margin --reach"
 #: the options of each task by group, in the order of ``--help``
 TASK_OPTIONS = {
     "classify": {
-        "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF} --multi-label",
+        "data": f"{INPUT} --split-by --valid --valid-fraction --vectors {FEATURES_OF} --multi-label",
         "model": f"{MODEL} {ITEM_MODEL} --bayes-start",
         "training": f"{TRAINING} --augment --class-weight --label-smoothing",
     },
     "regress": {
-        "data": f"{INPUT} --valid --valid-fraction --vectors {FEATURES_OF}",
+        "data": f"{INPUT} --split-by --valid --valid-fraction --vectors {FEATURES_OF}",
         "model": f"{MODEL} {ITEM_MODEL}",
         "training": f"{TRAINING} --augment",
     },

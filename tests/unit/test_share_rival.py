@@ -223,13 +223,14 @@ def test_weights_of_items_count() -> None:
     weighted.weights = np.where(np.arange(12) < 6, 2.0, 1.0)
     table = np.random.default_rng(0).normal(0, 1, (12, 5))
     more = np.concatenate([table, table[:6]])
-    first = Ridge(table, np.asarray(weighted.targets)[:, None], weighted.weights).fit(penalties=(1.0,))
-    second = Ridge(more, np.asarray(twice.targets)[:, None]).fit(penalties=(1.0,))
-    np.testing.assert_allclose(first.weights, second.weights, rtol=1e-6)
-    assert not np.allclose(
-        fit_share_rival(weighted, target).predictions(weighted),
-        fit_share_rival(encoded(X, y.astype(np.float32)), target).predictions(weighted),
-    )
+    one = Ridge(table, np.asarray(weighted.targets)[:, None], weighted.weights).fit(penalties=(1.0,))
+    two = Ridge(more, np.asarray(twice.targets)[:, None]).fit(penalties=(1.0,))
+    np.testing.assert_allclose(one.weights, two.weights, rtol=1e-6)
+    noisy = (y + np.random.default_rng(1).normal(0, 1, 12)).astype(np.float32)  # else all fit exactly
+    alike, apart = encoded(X, noisy), encoded(X, noisy)
+    apart.weights = weighted.weights
+    first, second = (np.asarray(fit_share_rival(each, target).predictions(alike)) for each in (alike, apart))
+    assert np.abs(first - second).max() > 1e-3
 
 
 def test_long_series_are_read_in_blocks() -> None:
@@ -319,6 +320,16 @@ def test_biases_are_apart_from_the_outputs_of_training_series(steps: int) -> Non
     for change in (1 - 2e-6, 1 + 2e-6):
         moved = dataclasses.replace(shares, biases=(shares.biases * np.float32(change)).astype(np.float32))
         np.testing.assert_array_equal(moved.of([item]), values)
+
+
+def test_biases_are_apart_from_the_outputs_of_other_series_on_the_same_grid() -> None:
+    draw = np.random.default_rng(0)
+    flags = [draw.integers(0, 2, (40, 3)).astype(np.float32) for _ in range(12)]
+    shares = draw_shares(flags[:4], size=840)
+    values = shares.of(flags)
+    for change in (-1e-5, 1e-5):
+        moved = dataclasses.replace(shares, biases=(shares.biases + np.float32(change)).astype(np.float32))
+        np.testing.assert_array_equal(moved.of(flags), values)
 
 
 def test_onnx_gives_the_shares_of_the_pool() -> None:

@@ -24,6 +24,7 @@ from rekur.cli.options import (
     NUMBER,
     PAIR_FILES,
     PAIRS,
+    SPLIT_BY,
     TABLES,
     TEXTS,
     WHOLE,
@@ -222,7 +223,9 @@ def task_command(
         more: group -> further options of the command, which stand at its end.
     """
     described, files = shell_options(row.options_class()), FILES_OF[row.reads]
-    groups = {"": parameters(files.argument), "data": parameters(*files.columns, *data)}
+    whole = row.reads == "items" and getattr(row.options_class()(), "label_type", "") != "tags"
+    columns = (*files.columns, *((SPLIT_BY,) if whole else ()))
+    groups = {"": parameters(files.argument), "data": parameters(*columns, *data)}
     for title in GROUPS:
         ours = [click_option(each) for each in described.values() if each.group == title]
         groups[title] = [*groups.get(title, []), *ours]
@@ -288,6 +291,9 @@ def make_request(
         else:
             if row.reads == "items":
                 need_columns(columns, Path(files[0]), row)
+            if valid and "split_by" in columns:
+                expected = "none beside --valid, as nothing is split. Leave one out"
+                raise InputError(f"--split-by: got '{columns['split_by']}'; expected {expected}.")
             if len(valid) > 1:
                 raise InputError(f"--valid: got {len(valid)} files; expected one. Put their rows together.")
             refuse_labels_between(row, reading)

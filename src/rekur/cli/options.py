@@ -117,6 +117,12 @@ PAIR_COLUMNS = (
 #: how pairs of texts are read
 PAIRS = (*PAIR_COLUMNS, _ID, _FORMAT, ENCODING, _SEPARATOR)
 
+#: by what training items are split
+SPLIT_BY = click.option(
+    "--split-by",
+    metavar="COL",
+    help="Column of a person, machine or day: items that share it stay together where some are held out.",
+)
 #: how a file is read: which columns are items and labels
 INPUT = (
     click.option("--text", metavar="COL", help="Column with text."),
@@ -191,9 +197,13 @@ def with_options(*options: Callable[[Command], Command]) -> Callable[[Command], 
     return add
 
 
+#: options that name one column
+_NAMED = ("text", "symbols", "label", "group", "time", "id", "split_by", "source")
+
+
 def split_input(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take the input options out of a command's values; return (column choices, reading options) that were given."""
-    columns = {name: values.pop(name, None) for name in ("text", "symbols", "label", "group", "time", "id", "source")}
+    columns = {name: values.pop(name, None) for name in _NAMED}
     series, targets = list(values.pop("series", ())), list(values.pop("target", ()))
     columns |= {name: list(values.pop(name, ())) or None for name in ("static", "past", "future")}
     columns["values"] = list(values.pop("values", ())) or None

@@ -194,6 +194,7 @@ def _open_items(request: Request) -> Data:
     if not is_long(request.columns):  # of a long table the first item may end in the last row
         for corpus in (*train, *valid):
             next(iter(corpus), None)
+    columns = {role: name for role, name in columns.items() if role != "split_by"}  # it splits these files alone
     trained = {"columns": columns, "label_separator": request.reading.get("label_separator")}
     return Data(train[0], valid[0] if valid else None, trained)
 

@@ -28,6 +28,7 @@ class Columns:
         group: the column that names the sequence, in a long table.
         time: the column with a number or an ISO date that orders the rows of a sequence.
         id: the column that names the item in results; in a long table the group does where it is not given.
+        split_by: the column by which items stay together on one side of a split, such as the person who was recorded.
     """
 
     text: str | None = None
@@ -38,6 +39,7 @@ class Columns:
     group: str | None = None
     time: str | None = None
     id: str | None = None
+    split_by: str | None = None
 
     def __post_init__(self) -> None:
         roles = ("text", "symbols", "series", "values")

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from rekur._channels import channel_order, first_names
 from rekur._numbers import counted
 from rekur._tokenizer import Passage
-from rekur._values import is_row
+from rekur._values import code_of, is_row
 from rekur.data.cells import tags_of
 from rekur.data.encoded import Encodes, encode_all
 from rekur.data.example import Example
 from rekur.data.memory import as_list, as_sequences, kind_of, plain_labels
 from rekur.data.ragged import Ragged
-from rekur.data.splitting import folds, item_key, split
+from rekur.data.splitting import folds, item_key, split, units_of
 from rekur.errors import DataError, InputError, OptionError, describe, printable
 
 #: documents from which on all parts of one are trained on, or all are validated on
@@ -135,6 +135,24 @@ class Corpus:
         def read() -> Iterator[Example]:
             pairs = ((example, weight_of[example.line]) for example in self._read())
             return (dataclasses.replace(example, weight=weight) for example, weight in pairs if weight)
+
+        return self._of(read, self.channels)
+
+    def grouped(self, groups: Any) -> Corpus:
+        """Return examples of lists in memory with the group of each, (N,), which stays on one side of a split.
+
+        Raises:
+            InputError: there is another number of groups, or an item has none.
+        """
+        names = [code_of(value, f"groups[{row}]") for row, value in enumerate(plain_labels(groups, "groups"))]
+        if "" in names:
+            raise InputError(f"groups[{names.index('')}]: got nothing; expected a group for each item.")
+        count = sum(1 for _ in self)
+        if len(names) != count:
+            raise InputError(describe("groups", len(names), f"{count}, one for each item"))
+
+        def read() -> Iterator[Example]:
+            return (dataclasses.replace(example, group=names[example.line]) for example in self._read())
 
         return self._of(read, self.channels)
 
@@ -272,6 +290,7 @@ class Labels(NamedTuple):
         place_of: the number of an example, from 0 -> the name of its label in messages.
         weights: of the examples, (N,).
         documents: the line of the document of each example; None where examples are no parts of documents.
+        groups: of each example, which stays on one side of a split; None for none.
     """
 
     values: list[Any]
@@ -279,6 +298,7 @@ class Labels(NamedTuple):
     place_of: LabelPlace
     weights: NDArray[np.float64]
     documents: Sequence[int] | None
+    groups: Sequence[str] | None = None
 
 
 def read_labels(corpus: Corpus) -> Labels:
@@ -287,7 +307,7 @@ def read_labels(corpus: Corpus) -> Labels:
     Raises:
         InputError: there is no example, or a label cannot be saved as text.
     """
-    labels, keys, lines, weights = [], [], array("q"), array("d")
+    labels, keys, lines, weights, groups = [], [], array("q"), array("d"), []
     is_part = True
     for example in corpus:
         _check_characters(example.label, corpus.place_of_label(example.line))
@@ -295,16 +315,19 @@ def read_labels(corpus: Corpus) -> Labels:
         keys.append(item_key(example.item))
         lines.append(example.line)
         weights.append(example.weight)
+        groups.append(example.group)
         is_part &= isinstance(example.item, Passage)
     if not labels:
         raise InputError(f"{corpus.name}: got no examples; expected at least two.")
     documents = lines if is_part and len(set(lines)) >= _FEWEST_DOCUMENTS else None
-    return Labels(labels, keys, LabelPlace(corpus, lines), np.array(weights), documents)
+    named = [group for group in groups if group is not None]
+    all_named = named if len(named) == len(labels) else None
+    return Labels(labels, keys, LabelPlace(corpus, lines), np.array(weights), documents, all_named)
 
 
 def _check_characters(label: Any, place: str) -> None:
     """Raise if a label that is text has bytes that are not utf-8, or halves of characters: it could not be saved."""
-    for name in _names(label):
+    for name in labels_in(label):
         if isinstance(name, str) and (shown := printable(name)) != name:
             is_alone = isinstance(label, str)
             fix = "A folder of that name can be renamed." if is_alone else "Write it in whole characters of utf-8."
@@ -319,23 +342,21 @@ def choose_rows(
     *,
     stratified: bool,
     documents: Sequence[int] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> NDArray[np.bool_]:
     """Return True for the examples to train on and False for those to validate on.
 
-    Equal items stay on one side; of documents, all parts of each do. Where equal items have several labels, a label
-    could then be left without a training item; such items are moved to training.
+    Equal items stay on one side, and so do groups; of documents, all parts of each do. Where equal items or groups have
+    several labels, a label could then be left without a training item; such items are moved to training.
     """
     chosen = np.ones(len(labels), dtype=bool)
-    classes = labels if stratified else [None] * len(labels)
-    if documents is None:
-        chosen[split(classes, fraction, seed, keys=keys).valid] = False
-    else:
-        chosen[split(classes, fraction, seed, groups=documents).valid] = False
+    classes, joins = labels if stratified else [None] * len(labels), _joins(keys, documents, groups)
+    chosen[split(classes, fraction, seed, **joins).valid] = False
     if stratified:
-        trained = {name for label, use in zip(labels, chosen, strict=True) if use for name in _names(label)}
-        held_out = zip(labels, keys, chosen, strict=True)
-        moved = {key for label, key, use in held_out if not use and not trained.issuperset(_names(label))}
-        chosen |= np.array([key in moved for key in keys], dtype=bool)
+        trained = {name for label, use in zip(labels, chosen, strict=True) if use for name in labels_in(label)}
+        for unit in units_of(len(labels), joins.values()):
+            if not chosen[unit[0]] and not trained.issuperset(name for row in unit for name in labels_in(labels[row])):
+                chosen[unit] = True
     if chosen.all():
         raise InputError(
             f"examples: got {len(labels)}, and none is left to validate on; expected more of each label. "
@@ -352,13 +373,24 @@ def choose_folds(
     *,
     stratified: bool,
     documents: Sequence[int] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> NDArray[np.int64]:
     """Return the fold of each example, (N,), -1 for one that is in none; see :func:`rekur.data.splitting.folds`.
 
-    Equal items stay in one fold; of documents, all parts of each do.
+    Equal items stay in one fold, and so do groups; of documents, all parts of each do.
     """
-    return folds(labels if stratified else [None] * len(labels), count, seed, keys if documents is None else documents)
+    return folds(labels if stratified else [None] * len(labels), count, seed, **_joins(keys, documents, groups))
 
 
-def _names(label: Any) -> Iterable[Any]:
+def _joins(
+    keys: Sequence[bytes], documents: Sequence[int] | None, groups: Sequence[str] | None
+) -> dict[str, Sequence[Any]]:
+    """Return by what examples stay together, as arguments of :func:`split`; equal parts of documents may be apart."""
+    if groups is not None:
+        return {"groups": groups} if documents is not None else {"keys": keys, "groups": groups}
+    return {"keys": keys} if documents is None else {"groups": documents}
+
+
+def labels_in(label: Any) -> Iterable[Any]:
+    """Return the labels of an example, which may have several."""
     return label if isinstance(label, list | tuple | np.ndarray) else [label]

@@ -38,6 +38,7 @@ class Example:
         id: what the source calls it, or None.
         weight: how much it counts in the loss of a training, above 0.
         lines: where each of its steps stands in the source, from 1, (T,); None where they stand in one row.
+        group: what it stays together with on one side of a split; None for what equals it alone.
     """
 
     item: Any
@@ -46,6 +47,7 @@ class Example:
     id: str | None
     weight: float = 1.0
     lines: NDArray[np.int64] | None = None
+    group: str | None = None
 
 
 def warn(text: str) -> None:
@@ -98,6 +100,9 @@ def examples(
     choice("empty", empty, ("error", "keep"))
     columns = _by_file(source, columns)
     if label_type == "tags":
+        if columns.split_by is not None:
+            expected = "none for labels of steps, whose items are split as they come"
+            raise InputError(describe("split_by column", columns.split_by, expected))
         if columns.is_long:
             items = labelled_steps(source, columns, row_limit=row_limit, tell=tell)
             return (Example(each.steps, each.labels, int(each.lines[0]), each.name, lines=each.lines) for each in items)
@@ -176,7 +181,7 @@ class _Reader:
         role = next(r for r in ("text", "symbols", "series", "values") if getattr(columns, r))
         self._items = expand(source, role, columns.items())
         self._labels = expand(source, "label", columns.labels())
-        for name in ("group", "time", "id"):
+        for name in ("group", "time", "id", "split_by"):
             if getattr(columns, name) is not None:
                 check_column(source, name, getattr(columns, name))
         if len(self._labels) > 1 and label_type != "number":
@@ -198,33 +203,35 @@ class _Reader:
         for row in self._source.rows():
             line = row.line
             try:
-                item = self._item(row)
-                label = self._label(row)
+                item, label, together = self._item(row), self._label(row), self._split_by(row)
             except CellError as error:
                 raise self._source.error(str(error), line) from None
             self._check_item(item, line)
             if key:
                 repeats.add(code_of(row.get(key), key), line)
-            yield Example(item, label, line, self._id(row))
+            yield Example(item, label, line, self._id(row), group=together)
 
     def long(self, row_limit: int) -> Iterator[Example]:
-        heads: dict[str, tuple[Any, int, str | None]] = {}  # label, line and id of each group
+        heads: dict[str, tuple[Any, int, str | None, str | None]] = {}  # label, line, id, split_by of each group
 
         def payload(row: Row, name: str) -> bytes:
-            event, label = self._event(row), self._label(row)
+            event, label, together = self._event(row), self._label(row), self._split_by(row)
             head = heads.get(name)
             if head is None:
-                heads[name] = (label, row.line, self._id(row) or name or None)
+                heads[name] = (label, row.line, self._id(row) or name or None, together)
             elif label != head[0]:
                 raise self._changed_label(label, head, name, row.line)
+            elif together != head[3]:
+                expected = f"'{head[3]}' in all rows of a sequence, as in {self._source.where(head[1])}"
+                raise CellError(describe(str(self._columns.split_by), together, expected))
             return event
 
         group, time = self._columns.group, self._columns.time
         for sequence in gather(self._source, payload, group=group, time=time, row_limit=row_limit, tell=self._tell):
-            label, line, shown = heads[sequence.name]
+            label, line, shown, together = heads[sequence.name]
             item = self._joined(sequence.payloads)
             self._check_item(item, line)
-            yield Example(item, label, line, shown)
+            yield Example(item, label, line, shown, group=together)
 
     def _item(self, row: Row) -> Any:
         name = self._items[0]
@@ -238,7 +245,7 @@ class _Reader:
 
     def _event(self, row: Row) -> bytes:
         if self._columns.kind == "series":
-            return np.asarray([number_of(row.get(name), name) for name in self._items]).tobytes()
+            return np.asarray([_number_of_row(row.get(name), name) for name in self._items]).tobytes()
         name = self._items[0]
         read = text_of if self._columns.kind == "text" else code_of
         event = read(row.get(name), name)
@@ -254,6 +261,14 @@ class _Reader:
 
     def _id(self, row: Row) -> str | None:
         return code_of(row.get(self._columns.id), "id") or None if self._columns.id else None
+
+    def _split_by(self, row: Row) -> str | None:
+        name = self._columns.split_by
+        if name is None:
+            return None
+        if not (together := code_of(row.get(name), name)):
+            raise CellError(f"{name}: got nothing; expected what items are split by in every row.")
+        return together
 
     def _label(self, row: Row) -> Any:
         if not self._labels:
@@ -309,11 +324,19 @@ class _Reader:
             fix = "Take the row out, or fill it."
             raise self._source.error(f"{self._items[0]}: got nothing; expected one step or more. {fix}", line)
 
-    def _changed_label(self, label: Any, head: tuple[Any, int, str | None], name: str, line: int) -> DataError:
+    def _changed_label(self, label: Any, head: tuple[Any, ...], name: str, line: int) -> DataError:
         where = f"as in {self._source.where(head[1])}" + (f" of group '{name}'" if name else "")
         advice = "Does each row have its own? Train with: rekur fit tag; describe with: rekur data --label-type tags."
         fix = f"All rows of a sequence have one label. {advice}"
         return self._source.error(describe("label", label, f"'{head[0]}', {where}", fix), line)
+
+
+def _number_of_row(cell: Any, name: str) -> float:
+    """Return the number of a cell of a long table."""
+    if isinstance(cell, list | tuple | np.ndarray):
+        fix = "Does each row hold a whole series? Leave out --group and --time; --split-by keeps rows together."
+        raise CellError(describe(name, cell, "a number in each row of a long table", fix))
+    return number_of(cell, name)
 
 
 def _no_label(name: str, cell: Any) -> str:

@@ -21,7 +21,7 @@ def cut_parts(corpus: Corpus, cut: Cut) -> Corpus:
     def read() -> Iterator[Example]:
         for each in corpus:
             for item, label in cut(each.item):
-                yield Example(item, label, each.line, getattr(item, "name", each.id), each.weight)
+                yield Example(item, label, each.line, getattr(item, "name", each.id), each.weight, group=each.group)
 
     return corpus.derived(read, corpus.notes)
 

@@ -110,7 +110,7 @@ def split(
         if values is not None and len(values) != len(labels):
             raise InputError(describe(name, len(values), f"{len(labels)}, one for each row"))
     strata = _strata(labels)
-    units = _units(len(labels), [v for v in (keys, groups) if v is not None])
+    units = units_of(len(labels), [v for v in (keys, groups) if v is not None])
     by_class: dict[Hashable, list[list[int]]] = {}
     for unit in units:  # a unit with several classes counts for the one most of its rows have
         by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
@@ -118,7 +118,7 @@ def split(
     for members in by_class.values():
         valid += _choose(members, share, random)
     if not valid:
-        raise InputError(_too_alike(labels, strata, keys))
+        raise InputError(_too_alike(labels, strata, keys, groups))
     in_valid = np.zeros(len(labels), dtype=bool)
     in_valid[valid] = True
     present = {strata[i] for i in valid}
@@ -130,23 +130,31 @@ def split(
     )
 
 
-def folds(labels: Sequence[Any], count: int, seed: int, keys: Sequence[Hashable]) -> Indices:
+def folds(
+    labels: Sequence[Any],
+    count: int,
+    seed: int,
+    keys: Sequence[Hashable] | None = None,
+    groups: Sequence[Hashable] | None = None,
+) -> Indices:
     """Return the fold of each row, such that each class is spread over the folds as evenly as whole units allow.
 
-    Rows of one key are a unit, and stay in one fold. A class with one unit is in no fold, since nothing else teaches
-    it. There are as many folds as units at most. The arguments decide alone, on every machine.
+    Rows of one key or of one group are a unit, and stay in one fold. A unit with a class that no other one has is in no
+    fold, since nothing else teaches it. There are as many folds as units at most. The arguments decide alone, on every
+    machine.
 
     Args:
         labels: as for :func:`split`.
         count: number of folds, 2 or more.
         seed: 0 or more.
-        keys: one a row, such as those of :func:`item_key`, or groups.
+        keys: one a row, such as those of :func:`item_key`.
+        groups: one a row, such as the person who was recorded.
 
     Returns:
         int64 (N,): numbers from 0 on, -1 for no fold.
 
     Raises:
-        InputError: no class has two units.
+        InputError: no two units have classes that others have too.
 
     Example:
         >>> folds(["a"] * 4 + ["b"] * 3 + ["c"], 3, seed=0, keys=range(8)).tolist()
@@ -154,11 +162,14 @@ def folds(labels: Sequence[Any], count: int, seed: int, keys: Sequence[Hashable]
     """
     random = np.random.Generator(np.random.PCG64(_check.seed("seed", seed)))
     strata, by_class = _strata(labels), dict[Hashable, list[list[int]]]()
-    for unit in _units(len(labels), [keys]):
-        by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
-    spread = [units for units in by_class.values() if len(units) > 1]
-    if not spread:
-        raise InputError(_too_alike(labels, strata, keys))
+    units = units_of(len(labels), [each for each in (keys, groups) if each is not None])
+    held = Counter(name for unit in units for name in {strata[i] for i in unit})
+    for unit in units:
+        if all(held[strata[i]] > 1 for i in unit):
+            by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
+    spread = list(by_class.values())
+    if sum(map(len, spread)) < 2:
+        raise InputError(_too_alike(labels, strata, keys, groups))
     number = min(count, sum(map(len, spread)))
     chosen, rows_of = np.full(len(labels), -1, np.int64), np.zeros(number, np.int64)
     for units in spread:
@@ -172,9 +183,19 @@ def folds(labels: Sequence[Any], count: int, seed: int, keys: Sequence[Hashable]
     return chosen
 
 
-def _too_alike(labels: Sequence[Any], strata: Sequence[Hashable], keys: Sequence[Hashable] | None) -> str:
+def _too_alike(
+    labels: Sequence[Any],
+    strata: Sequence[Hashable],
+    keys: Sequence[Hashable] | None,
+    groups: Sequence[Hashable] | None,
+) -> str:
     """Return the message for examples that cannot be split."""
     count, classes = len(labels), set(strata)
+    if groups is not None and keys is not None:  # else parts of documents
+        got = f"{len(set(groups))} in {count} examples"
+        expected = "2 or more" if len(classes) == 1 else "2 or more that have the same class"
+        fix = "Split by another column (--split-by), or give items for validation."
+        return f"groups: got {got}; expected {expected}, so that one can be held out. {fix}"
     if keys is not None and count > 1 and len(set(keys)) == 1:
         fix = "Check that the right column was read."
         return f"examples: got {count} whose items are all equal; expected items that differ. {fix}"
@@ -219,7 +240,7 @@ def _strata(labels: Sequence[Any]) -> list[Hashable]:
     return [min(sorted(names, key=str), key=lambda name: counts[name], default=None) for names in sets]
 
 
-def _units(size: int, columns: list[Sequence[Hashable]]) -> list[list[int]]:
+def units_of(size: int, columns: Iterable[Sequence[Hashable]]) -> list[list[int]]:
     """Return sets of rows that are joined by a common value in any column, in order of their first row."""
     parent = list(range(size))
 

@@ -155,7 +155,7 @@ class SeriesFeatures(Features):
     def describe(self) -> list[tuple[str, str]]:
         """Return (what, how) pairs that tell a person what is done to a series."""
         mean, names = self._centre(), self.names_
-        shown = ", ".join(names[: min(len(mean), 12)]) + (", …" if len(mean) > 12 else "")
+        shown = _first_twelve(names[: len(mean)])
         scaled = "less the training mean, divided by the training deviation" if self.standardise else "as given"
         missing = {
             "hold": "the last value is carried forward; the training mean before the first",
@@ -172,6 +172,16 @@ class SeriesFeatures(Features):
         if self.unseen_:
             rows.append(("never seen in training", ", ".join(names[index] for index in self.unseen_)))
         return rows
+
+    def notes(self) -> list[str]:
+        """Return which channels tell nothing, as they have one value in training or none."""
+        mean, names = self._centre(), self.names_
+        same = [f"{names[index]} = {mean[index]:g}" for index in self.constant_]
+        none = [names[index] for index in self.unseen_]
+        told = {"The same in all training items, so it tells nothing": same, "Without a value in training": none}
+        return [
+            f"{fact}: {_first_twelve(which)}. Leave it out, or check the data." for fact, which in told.items() if which
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that was learnt, as plain JSON."""
@@ -313,6 +323,10 @@ def _carry_forward(rows: Rows, last: Rows) -> Rows:
     before = np.concatenate([last[None], rows])  # row 0 stands for what came earlier
     source = np.where(np.isnan(before), 0, np.arange(len(before))[:, None])
     return np.take_along_axis(before, np.maximum.accumulate(source, axis=0), axis=0)[1:]
+
+
+def _first_twelve(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
 def _is_finite(value: Any) -> bool:

@@ -92,14 +92,12 @@ def needs_whole(task: str, target: Target) -> str:
             "stream: got a model that writes texts; expected one that answers while it reads, because the whole of a "
             "source is read before its text is written. Use predict (rekur predict)."
         )
-    how = (
-        f"rekur fit {task} --causal"
-        if target.per_step
-        else "rekur fit without --bidirectional; of series with --causal"
-    )
+    fix = "with causal=True (--causal) for series, or without bidirectional (--bidirectional)"
+    if target.per_step:
+        fix = f"with bidirectional=False (rekur fit {task} --causal)"
     return (
-        "stream: got a bidirectional model; expected one that reads forward only, because a step of this one needs the "
-        f"whole sequence. Train again with bidirectional=False ({how})."
+        "stream: got a model that reads from both ends; expected one that reads forward only, because a step of this "
+        f"one needs the whole sequence. Train again {fix}."
     )
 
 

@@ -156,7 +156,8 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         lowered = lower_to_c(stepwise(program), weights, style)
         return replace(lowered, per_step=True, delay=program.delay)
     if kind := lacking(program):
-        raise InputError(describe("op", kind, "one that C code has", "Export it with --to onnx."))
+        without = "Train without the ridge (--branches net), or export" if kind == "shares" else "Export"
+        raise InputError(describe("op", kind, "one that C code has", f"{without} it with --to onnx."))
     if style.precision == "int8":
         _check_whole(program)
     if style.fixed:

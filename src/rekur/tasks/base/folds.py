@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rekur._numbers import counted
 from rekur.data import EncodedItems, choose_folds
-from rekur.data.corpus import Labels
+from rekur.data.corpus import Labels, labels_in
 from rekur.runtime.rival import Rival
 from rekur.tasks.base.task import ItemTask
 
@@ -51,16 +52,27 @@ class FoldedRival(Rival):
 def folds_of(labels: Labels, count: int, task: ItemTask) -> NDArray[np.int64]:
     """Return the fold of each example, -1 for none."""
     seed = task.seed if task.split_seed is None else task.split_seed
-    how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents}
+    how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents, "groups": labels.groups}
     return choose_folds(labels.values, labels.keys, count, seed, **how)
 
 
 def notes_of_folds(folds: NDArray[np.int64], labels: Labels) -> list[str]:
     """Return what a person is told of folds."""
-    count = int(folds.max()) + 1
-    notes = [f"{count} folds: a network for each, which learns from the others; scores are of items it did not see."]
-    apart = sorted({str(labels.values[row]) for row in np.flatnonzero(folds < 0)})
+    count, of = int(folds.max()) + 1, ""
+    if labels.groups is not None:
+        of = f" of {counted(len(set(labels.groups)), 'group')}"
+    notes = [
+        f"{count} folds{of}: a network for each, which learns from the others; scores are of items it did not see."
+    ]
+    scored = {name for row in np.flatnonzero(folds >= 0) for name in labels_in(labels.values[row])}
+    apart = [set(labels_in(labels.values[row])) - scored for row in np.flatnonzero(folds < 0)]
     if apart:
-        names = ", ".join(f"'{name}'" for name in apart[:10]) + (f" and {len(apart) - 10} more" if apart[10:] else "")
-        notes.append(f"In no score, having one example or group: {names}; every network learns from it.")
+        alone = sorted({str(name) for names in apart for name in names})
+        shown = ", ".join(f"'{name}'" for name in alone[:10]) + (f" and {len(alone) - 10} more" if alone[10:] else "")
+        others = sum(not names for names in apart)
+        beside = counted(others, "example") + (" beside" if alone else " whose classes stand nowhere else")
+        named = [f"having one example or group: {shown}"] if alone else []
+        notes.append(
+            f"In no score, {', and '.join([*named, *([beside] if others else [])])}; every network learns from it."
+        )
     return notes

@@ -142,7 +142,7 @@ class ItemStages(Stages):
         target = self._learn_target(values, None, place_of=labels.place_of)
         if not hold_out:
             return target, np.ones(len(values), dtype=bool)
-        how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents}
+        how: dict[str, Any] = {"stratified": task.stratified, "documents": labels.documents, "groups": labels.groups}
         seed = task.seed if task.split_seed is None else task.split_seed
         chosen = choose_rows(values, labels.keys, task.valid_fraction, seed, **how)
         try:

@@ -59,6 +59,7 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         y: Any,
         sample_weight: Any = None,
         *,
+        groups: Any = None,
         X_valid: Any = None,
         y_valid: Any = None,
         start_from: str | os.PathLike[str] | None = None,
@@ -71,6 +72,8 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
             sample_weight: how much each item counts, (N,), 0 or more, or one number for all; an item of weight 0 is
                 left out. It counts in the loss, in the rival's training, and in the scores of both on the validation
                 items, where they are a share of the training items; items of ``X_valid`` count once each.
+            groups: what each item stays together with in a fold or in the share that is held out, such as the person
+                who was recorded: a name or number each, (N,).
             X_valid: items to validate on; by default a share of the training items.
             y_valid: their labels.
             start_from: a bundle whose features and weights are taken where they fit; see :meth:`fit_corpus`.
@@ -86,6 +89,10 @@ class ItemEstimator(PredictionMixin, ItemTask, Estimator):
         per_step = KINDS[self.target].per_step
         X = as_list(X, "X")
         corpus = labelled(X, y, kind=kind, per_step=per_step)
+        if groups is not None:
+            if X_valid is not None:
+                raise InputError("groups: got them beside X_valid; expected none, as nothing is split. Leave one out.")
+            corpus = corpus.grouped(groups)
         if (weights := weights_of(sample_weight, len(X))) is not None:
             corpus = corpus.weighted(weights)
         if X_valid is None and y_valid is None:
