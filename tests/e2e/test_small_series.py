@@ -137,7 +137,6 @@ def test_folds_by_a_column(task: str, cli: Run, tmp_path: Path) -> None:
         (("--split-by", "who", "--valid", "f.jsonl"), "--split-by: got 'who'; expected none beside --valid, as"),
         (("--group", "who"), "line 1: x: got [["),
         (("--branches", "ridge"), "--branches: got 'ridge'; expected one of 'net', 'net,ridge'. Did you mean"),
-        (("--members", "1", "--branches", "net,ridge"), "branches: got 'net,ridge'; expected 'net' where there are no"),
     ],
 )
 def test_what_cannot_be_is_named(
