@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import random
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from rekur.errors import DivergedError, InputError, LockedError, MissingDependen
 from rekur.study import SearchResult, search
 from rekur.study.driver import RANDOM_TRIALS, UNPRUNED_TRIALS
 from rekur.study.objective import Outcome
-from rekur.study.search_report import curves, progress, write_search_report
+from rekur.study.search_report import curves, progress, slices, write_search_report
 from rekur.study.space import Choices, Range, default_space, make_space, option_types
 from rekur.tasks import TASKS, load
 
@@ -320,6 +321,22 @@ def test_no_trial_is_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert {number for number, score in points if low <= score <= high} == {0, 1, 2, 3, 4}
     labels = [text.get_text() for text in curves(found).axes[0].get_legend().get_texts()]
     assert "pruned" not in labels or any(one.state == "pruned" for one in found.trials)
+
+
+def test_defaults_outside_the_space_are_seen_over_each_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scripted(tmp_path / "s", monkeypatch, {}, 3)
+    outside = {"hidden_size": 7, "learning_rate": 1.0, "dropout": 0.99}
+    space = {"hidden_size": Choices((8, 16)), "learning_rate": Range(1e-4, 1e-2, log=True), "dropout": Range(0.0, 0.5)}
+    trials = [dataclasses.replace(one, options={**one.options, **outside}) for one in found.trials]
+    for figure, value in zip(
+        slices(dataclasses.replace(found, trials=trials, space=space, importance={})), (2, 1, 0.99), strict=True
+    ):
+        axes = figure.axes[0]
+        points = [float(place[0]) for drawn in axes.collections for place in drawn.get_offsets()]
+        assert points == [value] * 3
+        assert axes.get_xlim()[0] < value < axes.get_xlim()[1]
+        if value == 2:
+            assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8", "16", "7"]
 
 
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

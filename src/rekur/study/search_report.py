@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -169,13 +169,12 @@ def slices(result: SearchResult) -> list[Figure]:
 def _slice(result: SearchResult, name: str) -> Figure:
     """Return the score of each trial over one option."""
     figure, axes = new_figure(4.4, 3.0)
-    dimension = result.space[name]
+    dimension = _with_all(result.space[name], [t.options.get(name) for t in result.trials if t.evaluations])
     places: list[float] = []
     heights: list[float] = []
     for state, colour in (("pruned", "none"), ("finished", ACCENT)):
-        there = [
-            t for t in result.trials if t.state == state and t.evaluations and dimension.contains(t.options.get(name))
-        ]
+        tried = [t for t in result.trials if t.state == state and t.evaluations]
+        there = [t for t in tried if _has_place(dimension, t.options.get(name))]
         where = [_position(dimension, trial.options[name]) for trial in there]
         edges = _PRUNED if state == "pruned" else ACCENT
         axes.scatter(where, [_height(t) for t in there], s=24, facecolors=colour, edgecolors=edges, alpha=0.8)
@@ -187,6 +186,8 @@ def _slice(result: SearchResult, name: str) -> Figure:
         axes.set_xscale("log")
         ticks = [dimension.low, math.sqrt(dimension.low * dimension.high), dimension.high]
         axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+        ends, beside = (min(*ticks, *places), max(*ticks, *places)), (dimension.high / dimension.low) ** 0.04
+        axes.set_xlim(ends[0] / beside, ends[1] * beside)  # so that a point at an end is seen whole
         axes.xaxis.set_minor_locator(NullLocator())
     elif dimension.whole:
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -226,6 +227,21 @@ def _points(trials: Sequence[Trial]) -> tuple[list[int], list[float]]:
 def _height(trial: Trial) -> float:
     """Return a trial's score, or the last evaluation of a pruned trial."""
     return trial.score if trial.score is not None else trial.evaluations[-1]
+
+
+def _with_all(dimension: Range | Choices, tried: Iterable[Any]) -> Range | Choices:
+    """Return choices with the values that were tried beside them, such as a default."""
+    if not isinstance(dimension, Choices):
+        return dimension
+    others = (value for value in tried if value is not None and not dimension.contains(value))
+    return Choices((*dimension.options, *dict.fromkeys(others)))
+
+
+def _has_place(dimension: Range | Choices, value: Any) -> bool:
+    """Return whether a plot has a place for a value; a default may lie outside a range."""
+    if isinstance(dimension, Choices):
+        return dimension.contains(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and (value > 0 or not dimension.log)
 
 
 def _position(dimension: Range | Choices, value: Any) -> float:
