@@ -195,13 +195,13 @@ def test_numbers_to_predict(cli: Run, bad: Path, tmp_path: Path) -> None:
         (
             ("fit", "clasify"),
             "rekur fit [OPTIONS] TASK ...",
-            "TASK: got 'clasify'; expected one of classify, regress, tag, translate, language. "
+            "TASK: got 'clasify'; expected one of classify, regress, tag, translate, forecast, language. "
             "Did you mean 'classify'?",
         ),
         (
             ("fit", "reviews.csv", "--out", "m"),
             "rekur fit [OPTIONS] TASK ...",
-            "TASK: got 'reviews.csv'; expected one of classify, regress, tag, translate, language. "
+            "TASK: got 'reviews.csv'; expected one of classify, regress, tag, translate, forecast, language. "
             "What is to be learned comes first: rekur fit classify reviews.csv …",
         ),
         (

@@ -130,11 +130,11 @@ WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "a task that is none": (
         ("fit", "summarize", "--out", "m"),
-        "TASK: got 'summarize'; expected one of classify, regress, tag, translate, language.",
+        "TASK: got 'summarize'; expected one of classify, regress, tag, translate, forecast, language.",
     ),
     "standard input for a task": (
         ("fit", "-"),
-        "TASK: got '-'; expected one of classify, regress, tag, translate, language. "
+        "TASK: got '-'; expected one of classify, regress, tag, translate, forecast, language. "
         "What is to be learned comes first: rekur fit classify - …",
     ),
 }

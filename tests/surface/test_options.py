@@ -26,6 +26,8 @@ INPUT = (
     "--text --symbols --series --values --label --label-separator --group --time --id --format --encoding --separator"
 )
 PAIRS = "--source --target --id --format --encoding --separator"
+TABLES = "--series --values --group --time --static --past --future --id --format --encoding --separator"
+WINDOWS = "--horizon --lookback --metric --non-negative --stride --embargo --calendar --no-history"
 ANY_INPUT = f"{INPUT} --source --target --static --past --future"
 OUTPUT = "--out --overwrite --checkpoint-every --tensorboard --quiet --json"
 FEATURES_OF = "--tokens --lowercase --max-vocabulary --min-count --max-length --missing --codes"
@@ -75,13 +77,18 @@ TASK_OPTIONS = {
         "training": f"{TRAINING} --label-smoothing --samples --batch-steps",
         "decoding": "--alpha",
     },
+    "forecast": {
+        "data": f"{TABLES} --valid --valid-fraction {WINDOWS}",
+        "model": f"{MODEL} --projection-size --members",
+        "training": f"{TRAINING} --no-refit",
+    },
     "language": {
         "data": f"{TEXTS} --valid --valid-fraction --tokens {TEXT_FEATURES} --vectors",
         "model": f"{MODEL} {LANGUAGE_MODEL}",
         "training": f"{TRAINING} {LANGUAGE_TRAINING}",
     },
 }
-FILES = {"classify": "FILE", "regress": "FILE", "tag": "FILE", "translate": "SOURCE TARGET", "language": "FILE..."}
+FILES = {**dict.fromkeys(TASK_OPTIONS, "FILE"), "translate": "SOURCE TARGET", "language": "FILE..."}
 FINDING = "--beam --alpha --min-ratio --max-ratio --max-length --max-source --no-repeat"
 DRAWING = "--max-tokens --samples --temperature --top-k --top-p --min-p --repetition-penalty --stop --unknown --seed"
 OPTIONS = {
@@ -225,7 +232,7 @@ def test_parsers_and_choices_give_values_that_are_checked(task: str) -> None:
                 options.check_values({name: object()})
 
 
-@pytest.mark.parametrize("path", ["fit classify", "fit regress", "fit tag", "fit translate", "fit language"])
+@pytest.mark.parametrize("path", [f"fit {task}" for task in TASK_OPTIONS])
 def test_defaults_stand_in_the_estimators_alone(path: str) -> None:
     values = command(path).make_context("fit", ["FILE", "--out", "DIR"]).params
     given = {name: value for name, value in values.items() if value not in (None, (), False)}

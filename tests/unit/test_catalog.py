@@ -116,5 +116,6 @@ def test_the_readme_names_no_preview() -> None:
 
 def test_a_task_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "clasify", "a.csv"]) == 2
-    text = "TASK: got 'clasify'; expected one of classify, regress, tag, translate, language. Did you mean 'classify'?"
+    tasks = "classify, regress, tag, translate, forecast, language"
+    text = f"TASK: got 'clasify'; expected one of {tasks}. Did you mean 'classify'?"
     assert text in capsys.readouterr().err

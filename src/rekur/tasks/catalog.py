@@ -112,7 +112,6 @@ CATALOG: dict[str, Row] = {
             estimator="rekur.tasks.forecast.forecaster:Forecaster",
             reads="tables",
             target="distribution",
-            preview=True,
         ),
         Row(
             name="language",
