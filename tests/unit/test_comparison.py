@@ -448,6 +448,17 @@ def test_a_public_name() -> None:
     assert "compare" in dir(rekur)
 
 
+@pytest.mark.slow
+def test_scores_of_folds_are_called_so() -> None:
+    draw = np.random.default_rng(0)
+    X = [draw.normal(0, 1, 12) for _ in range(12)]
+    options = {"network": "convolutional", "members": 2, "branches": "net", "epochs": 1}
+    y = ["a", "b"] * 6
+    found = compare("classify", X, y, vary={"augment": "0,1"}, seeds=1, options={**options, "baseline": False})
+    assert (found.split, found.items) == ("out-of-fold", 12)
+    assert found.tables()[0][0].startswith("Out-of-fold: accuracy on 12 items")
+
+
 def test_a_network_without_a_hidden_size_is_compared_as_it_is() -> None:
     X, y = [np.sin(np.arange(12) * (0.3 + 0.1 * row)) for row in range(12)], ["a", "b"] * 6
     options = {"network": "convolutional", "epochs": 1, "baseline": False}

@@ -208,6 +208,7 @@ def test_caveats() -> None:
     assert "Few seeds: 3 (gru - rnn, <b>)." in told
     assert any("within 2 %; all other options are equal" in each for each in told)
     noted = result_of(variants=(VariantSpec("gru", {}), VariantSpec("rnn", {}, "8 % more")), split="test", rival=None)
+    assert caveats(result_of(split="out-of-fold"))[0].startswith("Scores are out of fold: each training item")
     told = caveats(noted)
     assert "Test data were read once, after all runs." in told
     assert "rnn: 8 % more." in told

@@ -239,6 +239,8 @@ def show_result(result: Any, out: Path | None, as_json: bool) -> None:
         click.echo(
             "Scores are of the validation data, which also chose the weights of each run; --test FILE scores others."
         )
+    if result.split == "out-of-fold":
+        click.echo("Each training item is scored by a network that did not see it; --test FILE scores others.")
     if result.ended == "interrupted":
         again = "run the same command again" if out is not None else "give it --out DIR next time"
         click.echo(f"You stopped it. To continue, {again}.")

@@ -30,7 +30,8 @@ class ComparisonResult:
     Attributes:
         task: the name of the task.
         metric: the deciding metric of the task's target; empty if no run has finished.
-        split: what scores are of: ``validation`` or ``test``.
+        split: what scores are of: ``validation``, ``test``, or ``out-of-fold`` where each item is scored by a network
+            that did not see it.
         items: how many items, or tokens, each run was scored on; 0 if no run has finished.
         counted: the unit of ``items``, in the plural.
         variants: the variants, as they were trained.

@@ -200,6 +200,7 @@ class Course:
         if finished:
             model = load_model(folder.model(*finished[0]))
             target = model.target_
+            split = split if on_test else str(model.metrics_.get("split", split))
             if on_test:
                 seen = Seen(model.sketch_)
                 seen.add(model.encode_corpus(self.test))

@@ -63,7 +63,7 @@ def _curves(result: ComparisonResult, title: str, label: str, columns: Sequence[
             for name, style in (("training", "--"), ("validation", "-"))
         ]
     rival = (result.rival or {}).get(result.metric)
-    if len(columns) == 1 and rival is not None and result.split == "validation":  # of other items it is no goal here
+    if len(columns) == 1 and rival is not None and result.split != "test":  # of other items it is no goal here
         handles.append(axes.axhline(rival, color=INK, linestyle=":", linewidth=1.2, label="rival"))
     figure.legend(handles=handles, ncols=_columns(len(handles)), **_LEGEND)
     axes.grid(axis="y", color=INK, alpha=0.1)

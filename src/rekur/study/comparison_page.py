@@ -189,6 +189,8 @@ def caveats(result: ComparisonResult) -> list[str]:
     notes = []
     if result.split == "validation":
         notes.append("Scores are of the validation data, which also chose the weights of each run: they are too good.")
+    elif result.split == "out-of-fold":
+        notes.append("Scores are out of fold: each training item is scored by a network that did not see it.")
     elif result.split == "test":
         notes.append("Test data were read once, after all runs.")
     seeds = len({run.seed for run in result.runs})
