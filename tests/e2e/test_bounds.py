@@ -28,10 +28,12 @@ STUDIES = ("tune", "compare")
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A language model; beside it words with tags, pairs of texts, and a model of them."""
+    """A language model; beside it words with tags, pairs of texts, a model of them, and months of sales."""
     folder = tmp_path_factory.mktemp("book")
     (folder / "text.txt").write_text("to be or not to be that is the question\n" * 60, encoding="utf-8")
     (folder / "tags.jsonl").write_text('{"tokens": ["a", "film"], "tags": ["x", "y"]}\n' * 20, encoding="utf-8")
+    months = [f"{year}-{month:02},{month % 5 + year % 7}" for year in range(2018, 2024) for month in range(1, 13)]
+    (folder / "sales.csv").write_text("month,sales\n" + "\n".join(months), encoding="utf-8")
     pairs = ["film"] * 8, ["livre"] * 8
     (folder / "pairs.tsv").write_text("source\ttarget\n" + "film\tlivre\n" * 8, encoding="utf-8")
     options: dict[str, Any] = {"hidden_size": 4, "decoder_size": 4, "embedding_size": 4, "epochs": 1}
@@ -47,6 +49,7 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
     text = [book.parent / "text.txt", "--out", out, "--steps", "1", *NO_EPOCHS]
     pairs = [book.parent / "pairs.tsv", "--source", "source", "--target", "target", "--out", out]
     wear = ["--series", "x", "--label", "wear", "--out", out]
+    sales = [book.parent / "sales.csv", "--time", "month", "--horizon", "2", "--out", out]
     cells = ["--cells", "rnn,gru", "--seeds", "1"]
     return {
         "fit classify": ["fit", "classify", *reviews, *FAST],
@@ -54,6 +57,9 @@ def words_of(path: str, files: dict[str, Path], bundles: dict[str, Path], book: 
         "fit language": ["fit", "language", *text],
         "fit tag": ["fit", "tag", *words, *FAST],
         "fit translate": ["fit", "translate", *pairs, *FAST],
+        "fit forecast": ["fit", "forecast", *sales, *FAST],
+        "tune forecast": ["tune", "forecast", *sales, *FAST],
+        "compare forecast": ["compare", "forecast", *sales, *FAST, *cells],
         "tune translate": ["tune", "translate", *pairs, *FAST],
         "compare translate": ["compare", "translate", *pairs, *FAST, *cells],
         "tune tag": ["tune", "tag", *words, *FAST],

@@ -262,7 +262,7 @@ def _dated_index(data: Any) -> bool:
 
 
 def _with_index(data: Any, columns: HistoryColumns | None) -> tuple[Any, HistoryColumns | None]:
-    """Return a frame of pandas with its index as first columns where it holds stamps or what is named; and the columns.
+    """Return a frame of pandas, with its index as first columns if it holds stamps or is asked for, and the columns.
 
     An index of stamps is the time where no other column is.
     """

@@ -250,11 +250,11 @@ def _products(
 
 def _centred(products: Floats, lookback: int, steps: int, location: int) -> Floats:
     """Return Z'Z of the last steps and the horizon, less the mean of ``location`` values, and not the last, (G, …)."""
-    taken, kept = slice(lookback - location, lookback), slice(lookback - steps, None)
+    taken, rest = slice(lookback - location, lookback), slice(lookback - steps, None)
     means = products[:, :, taken].mean(axis=2)
     mean = means[:, taken].mean(axis=1)
-    means = means[:, kept]
-    return np.asarray(products[:, kept, kept] - means[:, :, None] - means[:, None, :] + mean[:, None, None])
+    means = means[:, rest]
+    return np.asarray(products[:, rest, rest] - means[:, :, None] - means[:, None, :] + mean[:, None, None])
 
 
 def _shrink_targets(steps: int, horizon: int, season: int) -> list[Floats]:

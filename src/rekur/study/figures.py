@@ -152,18 +152,18 @@ def points(title: str, names: tuple[str, str], x: Sequence[float], y: Sequence[f
     return figure
 
 
-def by_step(name: str, scores: Sequence[float | None], *, is_share: bool, wanted: float | None = None) -> Figure:
+def by_step(name: str, scores: Sequence[float | None], *, is_share: bool, goal: float | None = None) -> Figure:
     """Return a score of each step of the horizon.
 
     Args:
         name: of the score.
         scores: (H,), None where undefined.
         is_share: the score lies between 0 and 1, and so does the axis.
-        wanted: a score that is drawn as a broken line; None for none.
+        goal: a score that is drawn as a broken line; None for none.
     """
     figure, axes = new_figure(6.4, 3.6)
-    if wanted is not None:
-        axes.axhline(wanted, color="0.55", linestyle="--", linewidth=1)
+    if goal is not None:
+        axes.axhline(goal, color="0.55", linestyle="--", linewidth=1)
     _line(axes, np.arange(1, len(scores) + 1), np.array(scores, dtype=float), color=ACCENT)
     axes.set_ylim(0, 1.02 if is_share else None)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

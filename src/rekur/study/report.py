@@ -25,7 +25,7 @@ from rekur.targets.gallery import Attend, Gallery
 
 #: scores that are drawn by step of the horizon, and what they shall be
 _OF_STEPS = {"mae": "Mean absolute error", "coverage": "Share of values within the 95 % interval"}
-_WANTED = {"coverage": 0.95}
+_GOALS = {"coverage": 0.95}
 #: a heading, the names of columns, and rows
 Table = tuple[str, Sequence[str], Iterable[Sequence[Any]]]
 
@@ -178,7 +178,7 @@ def model_plots(metrics: dict[str, Any], history: Sequence[dict[str, Any]], deci
     for name, title in _OF_STEPS.items():
         if name in per_step:
             is_share = METRICS[name].unit == "points"
-            plots.append(figures.by_step(title, per_step[name], is_share=is_share, wanted=_WANTED.get(name)))
+            plots.append(figures.by_step(title, per_step[name], is_share=is_share, goal=_GOALS.get(name)))
     if history:
         plots.append(figures.learning_curves({"": history}, decides))
     return plots

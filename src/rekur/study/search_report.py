@@ -174,11 +174,11 @@ def _slice(result: SearchResult, name: str) -> Figure:
     heights: list[float] = []
     for state, colour in (("pruned", "none"), ("finished", ACCENT)):
         tried = [t for t in result.trials if t.state == state and t.evaluations]
-        there = [t for t in tried if _has_place(dimension, t.options.get(name))]
-        where = [_position(dimension, trial.options[name]) for trial in there]
+        drawn = [t for t in tried if _has_place(dimension, t.options.get(name))]
+        where = [_position(dimension, trial.options[name]) for trial in drawn]
         edges = _PRUNED if state == "pruned" else ACCENT
-        axes.scatter(where, [_height(t) for t in there], s=24, facecolors=colour, edgecolors=edges, alpha=0.8)
-        places, heights = places + where, heights + [_height(t) for t in there]
+        axes.scatter(where, [_height(t) for t in drawn], s=24, facecolors=colour, edgecolors=edges, alpha=0.8)
+        places, heights = places + where, heights + [_height(t) for t in drawn]
     if isinstance(dimension, Choices):
         axes.set_xticks(range(len(dimension.options)), [shown(value) for value in dimension.options])
         axes.set_xlim(-0.5, len(dimension.options) - 0.5)

@@ -229,7 +229,7 @@ class Split:
 
 
 def _by_name(histories: Iterable[History]) -> list[History]:
-    """Return histories by their names, H2 before H10, so that what is learnt does not hang on the order of rows."""
+    """Return histories by their names, H2 before H10, so that any order of rows teaches the same."""
 
     def key(history: History) -> tuple[list[tuple[str, int]], str]:
         parts = re.split("([0-9]+)", history.name)
