@@ -137,8 +137,8 @@ OPTIONS = {
 
 #: options of an estimator that the command line sets
 SET_BY_COMMAND = {"kind", "feature_options", "verbose"}
-#: options that a task shares in name alone, and refuses
-REFUSED = {"forecast": {"embedding_size"}}
+#: options that have no effect in a task
+UNUSED = {"forecast": {"embedding_size"}}
 
 
 def command(path: str) -> click.Command:
@@ -194,7 +194,7 @@ def test_fit_takes_what_the_estimator_takes(task: str) -> None:
     assert set(options) == set(CATALOG[task].estimator_class()().get_params())
     names = {parameter.name for parameter in command(f"fit {task}").params}
     features = {name for each in options.values() if each.members is not None for name in options_of(each.members)}
-    assert set(options) - names == (SET_BY_COMMAND | REFUSED.get(task, set())) & set(options)
+    assert set(options) - names == (SET_BY_COMMAND | UNUSED.get(task, set())) & set(options)
     assert features <= names
     assert features <= {name for kind in FEATURES.values() for name in inspect.signature(kind).parameters}
 

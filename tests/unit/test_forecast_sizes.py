@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from rekur import Forecaster
-from rekur.errors import InputError
 from rekur.tasks.forecast.split import Sizes, sizes_of
 
 
@@ -23,8 +21,3 @@ def test_a_segment_without_a_short_divisor_stays() -> None:
 
 def test_a_look_back_is_kept_as_asked() -> None:
     assert sizes_of(24, 30, (24,), 9000) == Sizes(30, 24, 6, (24,))
-
-
-def test_a_forecaster_embeds_nothing() -> None:
-    with pytest.raises(InputError, match="embedding_size: got 8; expected None: a forecaster reads numbers"):
-        Forecaster(embedding_size=8).check_options()

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rekur import _check
 from rekur._options import names_in, option, options, override
-from rekur.errors import InputError, describe
 from rekur.models.forecaster_spec import ForecasterSpec
 from rekur.tasks.base.options import SharedOptions, check_share
 
 #: metrics that can decide
 METRICS = ("owa", "smape", "mase", "mae", "rmse")
-
-
-def _refuse(name: str, value: Any) -> None:
-    """Raise for an option that no forecaster uses."""
-    raise InputError(describe(name, value, "None: a forecaster reads numbers, and embeds nothing"))
 
 
 @options
@@ -126,7 +120,12 @@ class ForecastOptions(SharedOptions):
     cell: str = override(SharedOptions, "cell", default="gru", help="A cell of `rekur cells`; gru by default.")
     num_layers: int = override(SharedOptions, "num_layers", default=1)
     embedding_size: int | None = override(
-        SharedOptions, "embedding_size", search=None, shell=False, varies=False, check=_refuse
+        SharedOptions,
+        "embedding_size",
+        help="Has no effect: a forecaster reads numbers.",
+        search=None,
+        shell=False,
+        varies=False,
     )
     projection_size: int | None = option(
         "model",
