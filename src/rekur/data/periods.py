@@ -35,9 +35,8 @@ def find_periods(series: Sequence[Floats], calendar: Sequence[int] = ()) -> tupl
 
     A period counts where the mean season of what a moving mean of its length leaves varies more than chance allows (an
     F test; its normal scores are averaged over the series that are three seasons long), and values a period apart
-    correlate. A part of a longer period does not count, a period of the calendar as a part of another of the calendar
-    alone. Each longer period must hold in what the mean seasons of the
-    shorter ones leave.
+    correlate. A part of a longer period does not count; a period of the calendar counts as a part only of a longer one
+    of the calendar. Each longer period must hold in what the mean seasons of the shorter ones leave.
 
     Args:
         series: values at regular steps, float; NaN where missing. At most 40 of them, and the last 30,000 values of

@@ -202,7 +202,7 @@ class WindowReader:
 
 
 def _since(missing: NDArray[np.bool_]) -> Floats:
-    """Return the time since the last value, (N, L), on a log scale: 0 at a value, 1 where it is L steps back.
+    """Return how long ago the last observed value was, (N, L), on a log scale: 0 at an observed step, 1 after L steps.
 
     Example:
         >>> _since(np.array([[True, False, True]])).round(2).tolist()

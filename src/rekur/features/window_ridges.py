@@ -230,7 +230,11 @@ def _parts(rows: Ints, origins: Ints, horizon: int) -> tuple[Ints, Ints, Ints]:
 def _products(
     block: FilledSeries, rows: Ints, origins: Ints, scales: Floats, scaling: Scaling, season: int, filled: bool
 ) -> Floats:
-    """Return Z'Z, (G, L + H, L + H). Each row of Z has a window and its horizon, minus the window's last value."""
+    """Return the products Z'Z of each group, (G, L + H, L + H).
+
+    A row of Z holds the L values of a window and the H values that follow; the last value of the window is subtracted
+    from all of them.
+    """
     size = block.lookback + block.horizon
     total = np.zeros((int(block.groups.max()) + 1, size, size))
     for part in blocks(len(rows)):

@@ -80,7 +80,7 @@ class _Losses(torch.autograd.Function):
 
 
 def _with_gradients(part: Part) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-    """Return the loss of a part and the gradient of each of its weights, None where the loss does not depend on it."""
+    """Return the loss of a part and the gradients of its weights; the gradient of an unused weight is None."""
     with torch.enable_grad():
         loss = part.loss()
         return loss.detach(), torch.autograd.grad(loss, part.weights, allow_unused=True)

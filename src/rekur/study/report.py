@@ -23,7 +23,7 @@ from rekur.study.page import Card, Head, is_report, notes_part, page, plots_part
 from rekur.study.page_items import items_part
 from rekur.targets.gallery import Attend, Gallery
 
-#: scores that are drawn by step of the horizon, and what they shall be
+#: scores that are drawn by step of the horizon, and the value that each is to have
 _OF_STEPS = {"mae": "Mean absolute error", "coverage": "Share of values within the 95 % interval"}
 _GOALS = {"coverage": 0.95}
 #: a heading, the names of columns, and rows

@@ -231,9 +231,10 @@ class Split:
 def _by_name(histories: Iterable[History]) -> list[History]:
     """Return histories by their names, H2 before H10, so that any order of rows teaches the same."""
 
-    def key(history: History) -> tuple[list[tuple[str, int]], str]:
+    def key(history: History) -> tuple[list[tuple[str, int, str]], str]:
         parts = re.split("([0-9]+)", history.name)
-        return [*zip(parts[::2], map(int, [*parts[1::2], "0"]), strict=True)], history.name
+        digits = [each.lstrip("0") for each in [*parts[1::2], "0"]]  # texts, as a number may have any length
+        return [(text, len(each), each) for text, each in zip(parts[::2], digits, strict=True)], history.name
 
     return sorted(histories, key=key)
 
