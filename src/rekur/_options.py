@@ -107,7 +107,7 @@ def override(base: type, name: str, *, default: Any = _SAME, **changes: Any) -> 
     Args:
         base: the class of options that has it.
         name: its name.
-        default: the new default; by default the one of ``base``.
+        default: the new default; by default the one of ``base``, but type checkers then take the option for required.
         changes: attributes of :class:`Option`.
     """
     field = base.__dataclass_fields__[name]  # type: ignore[attr-defined]

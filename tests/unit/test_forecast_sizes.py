@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -32,6 +30,5 @@ def test_series_are_in_the_order_of_their_numbers_of_any_length() -> None:
     names = ["H" + "9" * 5000, "H10", "H2", "h1", "H02"]
     table = {"name": np.repeat(names, 8).tolist(), "y": list(range(40))}
     histories = read_histories(table, HistoryColumns(group="name", series=["y"]), tell=lambda note: None)
-    options: dict[str, Any] = {"horizon": 2}
-    split = split_of(list(histories), Forecaster(**options), hold_out=True)
+    split = split_of(list(histories), Forecaster(horizon=2), hold_out=True)
     assert [part.history.name for part in split.parts] == ["H02", "H2", "H10", names[0], "h1"]

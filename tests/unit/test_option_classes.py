@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 from sklearn.base import BaseEstimator, clone
 
-from rekur import _check
+from rekur import Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator, _check
 from rekur._options import documented, option, options, options_of, override, pairs, seconds, whole_numbers
 from rekur.errors import InputError
 
@@ -208,3 +208,9 @@ def test_neither_torch_nor_scikit_learn_is_imported() -> None:
     code = "import sys, rekur._options; print(sorted({'torch', 'sklearn', 'numpy', 'click'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_no_option_is_required_also_for_a_type_checker() -> None:
+    made = [Classifier(), Forecaster(), LanguageModel(), Regressor(), Tagger(), Translator()]
+    for estimator in made:  # mypy reads the line above
+        assert estimator.get_params() == type(estimator)(**estimator.get_params()).get_params()

@@ -122,6 +122,7 @@ class ForecastOptions(SharedOptions):
     embedding_size: int | None = override(
         SharedOptions,
         "embedding_size",
+        default=None,
         help="Has no effect: a forecaster reads numbers.",
         search=None,
         shell=False,
@@ -141,7 +142,9 @@ class ForecastOptions(SharedOptions):
         check=partial(_check.whole, low=1),
         search=None,
     )
-    batch_size: int | None = override(SharedOptions, "batch_size", help="Windows of a step.", search="64,128,256")
+    batch_size: int | None = override(
+        SharedOptions, "batch_size", default=None, help="Windows of a step.", search="64,128,256"
+    )
 
 
 #: options of the network that the windows do not decide

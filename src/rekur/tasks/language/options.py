@@ -75,18 +75,19 @@ class LanguageOptions(SharedOptions):
     vectors: str | None = override(
         VectorOptions,
         "vectors",
+        default=None,
         help="Trained word vectors, with which the vectors of words begin: a file, or glove (extra `vectors`).",
         details="For ``tokens='word'``. They are trained on, and stand in the output layer too where it is tied.",
     )
 
     # ── model ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    cell: str = override(SharedOptions, "cell", search="lstm,gru")
+    cell: str = override(SharedOptions, "cell", default="lstm", search="lstm,gru")
     hidden_size: int | None = override(
-        SharedOptions, "hidden_size", help="Hidden units of each layer.", search="128:512:64"
+        SharedOptions, "hidden_size", default=None, help="Hidden units of each layer.", search="128:512:64"
     )
-    num_layers: int | None = override(SharedOptions, "num_layers", search="1:3")
-    embedding_size: int | None = override(SharedOptions, "embedding_size", kinds=(), search="")
+    num_layers: int | None = override(SharedOptions, "num_layers", default=None, search="1:3")
+    embedding_size: int | None = override(SharedOptions, "embedding_size", default=None, kinds=(), search="")
     ngrams: Sequence[int] | None = option(
         "model",
         "Lengths of the runs of tokens that have vectors of their own, such as 2,3.",
@@ -130,11 +131,12 @@ class LanguageOptions(SharedOptions):
         "model", "Chance that a token's vector is zeros wherever it stands.", default=None
     )
     input_dropout: float | None = override(
-        SharedOptions, "input_dropout", help="Chance that an input feature is off for a whole chunk."
+        SharedOptions, "input_dropout", default=None, help="Chance that an input feature is off for a whole chunk."
     )
     dropout: float | None = override(
         SharedOptions,
         "dropout",
+        default=None,
         help="Chance that a feature between layers is off for a whole chunk.",
         search=_CHANCE_SEARCH,
     )
@@ -181,10 +183,11 @@ class LanguageOptions(SharedOptions):
         default=0,
         details="0 keeps all.",
     )
-    batch_size: int | None = override(SharedOptions, "batch_size", search="16,32,64")
+    batch_size: int | None = override(SharedOptions, "batch_size", default=None, search="16,32,64")
     valid_fraction: float | None = override(
         SharedOptions,
         "valid_fraction",
+        default=None,
         details="None keeps a tenth, and nothing of a text under 200 tokens, which is learnt by heart.",
         check=partial(check_share, "text"),
     )

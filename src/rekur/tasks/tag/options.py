@@ -63,7 +63,7 @@ class WordFeatureOptions:
 class TagFeatureOptions(WordFeatureOptions):
     """The options of features that the command line has for words and for rows of numbers."""
 
-    missing: str | None = override(ItemFeatureOptions, "missing")
+    missing: str | None = override(ItemFeatureOptions, "missing", default=None)
 
 
 @options
@@ -146,7 +146,12 @@ class TagOptions(VectorOptions, SharedOptions):
         search=None,
     )
     embedding_size: int | None = override(
-        SharedOptions, "embedding_size", kinds=("words",), help="Values that a word is turned into.", search="64,96,128"
+        SharedOptions,
+        "embedding_size",
+        default=None,
+        kinds=("words",),
+        help="Values that a word is turned into.",
+        search="64,96,128",
     )
     part_size: int | None = option(
         default=None,
@@ -189,6 +194,7 @@ class TagOptions(VectorOptions, SharedOptions):
     batch_size: int | None = override(
         SharedOptions,
         "batch_size",
+        default=None,
         help="Sentences of a batch; by default as many as hold --batch-steps words.",
         search=None,
     )

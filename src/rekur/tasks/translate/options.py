@@ -62,7 +62,7 @@ class TranslateOptions(SharedOptions):
     valid_fraction: float = override(SharedOptions, "valid_fraction", default=0.1, check=partial(check_share, "pairs"))
     cell: str = override(SharedOptions, "cell", default="gru", help="A cell of `rekur cells`; gru by default.")
     hidden_size: int | None = override(
-        SharedOptions, "hidden_size", help="Hidden units of each layer and direction of the encoder."
+        SharedOptions, "hidden_size", default=None, help="Hidden units of each layer and direction of the encoder."
     )
     num_layers: int = override(SharedOptions, "num_layers", default=1, help="Layers of the encoder.")
     bidirectional: bool = option(
@@ -74,7 +74,7 @@ class TranslateOptions(SharedOptions):
         check=_check.flag,
         search=None,
     )
-    embedding_size: int | None = override(SharedOptions, "embedding_size", kinds=(), search="128,192,256")
+    embedding_size: int | None = override(SharedOptions, "embedding_size", default=None, kinds=(), search="128,192,256")
     decoder_size: int | None = option(
         "model",
         "Hidden units of each layer of the decoder; by default as many as the encoder gives.",
@@ -94,10 +94,13 @@ class TranslateOptions(SharedOptions):
         check=partial(_check.choice, allowed=TYINGS),
     )
     input_dropout: float | None = override(
-        SharedOptions, "input_dropout", help="Chance that a feature of the tokens' vectors is off for a whole text."
+        SharedOptions,
+        "input_dropout",
+        default=None,
+        help="Chance that a feature of the tokens' vectors is off for a whole text.",
     )
     dropout: float | None = override(
-        SharedOptions, "dropout", help="Chance that a value is off between layers.", search=""
+        SharedOptions, "dropout", default=None, help="Chance that a value is off between layers.", search=""
     )
     state_dropout: float | None = option(
         "model",
@@ -124,6 +127,7 @@ class TranslateOptions(SharedOptions):
     batch_size: int | None = override(
         SharedOptions,
         "batch_size",
+        default=None,
         help="Pairs of a batch; by default as many as hold --batch-steps tokens.",
         search=None,
     )
