@@ -15,7 +15,7 @@ def test_each_class_gives_its_share():
     assert Counter(labels[i] for i in parts.valid) == {"a": 20, "b": 4, "c": 1}
     assert sorted([*parts.train, *parts.valid]) == list(range(123))
     assert parts.only_in_train == ["d"]
-    assert parts.notes() == ["Not in validation, having too few examples: 'd'."]
+    assert parts.notes() == ["Not in validation, having too few examples or groups: 'd'."]
 
 
 def test_equal_items_stay_together():
@@ -85,3 +85,36 @@ def test_real_messages(real_data):
     assert not {texts[i] for i in parts.train} & {texts[i] for i in parts.valid}
     counts = Counter(labels[i] for i in parts.valid)
     assert counts == {"ham": 387, "spam": 60}
+
+
+def test_groups_of_many_classes_give_their_share_and_no_more():
+    rows = [(group, label) for group in range(28) for label in "abcdefghij" for _ in range(5)]
+    groups, labels = [group for group, _ in rows], [label for _, label in rows]
+    for seed in range(5):
+        parts = split(labels, 0.1, seed, groups=groups)
+        held_out = {groups[i] for i in parts.valid}
+        assert len(parts.valid) == 100
+        assert len(held_out) == 2
+        assert held_out.isdisjoint(groups[i] for i in parts.train)
+        assert parts.only_in_train == []
+
+
+def test_of_groups_those_with_classes_that_validation_lacks_come_first():
+    labels = ["a", "b"] * 18 + ["a", "c"] * 2
+    groups = [row // 2 for row in range(40)]
+    for seed in range(5):
+        valid = split(labels, 0.2, seed, groups=groups).valid
+        assert Counter(labels[i] for i in valid) == {"a": 4, "b": 3, "c": 1}
+
+
+def test_a_class_of_one_group_among_others_is_in_training():
+    labels = ["a", "b"] * 9 + ["a", "c"]
+    for seed in range(10):
+        parts = split(labels, 0.5, seed, groups=[row // 2 for row in range(20)])
+        assert parts.only_in_train == ["c"]
+        assert len(parts.valid) == 10
+
+
+def test_groups_larger_than_the_share_leave_the_smallest():
+    parts = split(list("abab" + "ababab" * 2), 0.1, 0, groups=[0] * 4 + [1] * 6 + [2] * 6)
+    assert parts.valid.tolist() == [0, 1, 2, 3]

@@ -25,7 +25,7 @@ class Split:
     Attributes:
         train: int64, row numbers in order.
         valid: int64, row numbers in order.
-        only_in_train: classes that have no row in ``valid``, because all their rows belong together.
+        only_in_train: classes that have no row in ``valid``, because too few units hold them.
         rows_kept_together: rows that equal another one, or share its group, and went where it went.
     """
 
@@ -40,7 +40,7 @@ class Split:
         if self.only_in_train:
             names = ", ".join(f"'{name}'" for name in self.only_in_train[:10])
             more = f" and {len(self.only_in_train) - 10} more" if len(self.only_in_train) > 10 else ""
-            notes.append(f"Not in validation, having too few examples: {names}{more}.")
+            notes.append(f"Not in validation, having too few examples or groups: {names}{more}.")
         if self.rows_kept_together:
             notes.append(f"{self.rows_kept_together} equal or grouped examples were kept on one side.")
         return notes
@@ -79,9 +79,10 @@ def split(
 ) -> Split:
     """Cut rows so that each class gives ``fraction`` of its rows to validation, as nearly as whole rows allow.
 
-    Rows of one key, or of one group, stay on one side. Each class with two such units or more has a row on either
-    side; a class with one unit is in training, and ``only_in_train`` names it. The order of the rows, the
-    seed and the arguments decide alone, on every machine.
+    Rows of one key, or of one group, stay on one side. Each class with two such units or more that hold no other has a
+    row on either side. Units that hold several classes give ``fraction`` of their rows too: those first whose classes
+    validation lacks, and none with a class that training would lack. ``only_in_train`` names the classes that are not
+    in validation. The order of the rows, the seed and the arguments decide alone, on every machine.
 
     Args:
         labels: one a row; for several classes a row, a list of them, and its rarest counts. ``None`` for each
@@ -95,7 +96,7 @@ def split(
         a :class:`Split`; the parts share no row and hold all.
 
     Raises:
-        InputError: if there is nothing to cut: no class has two units.
+        InputError: if there is nothing to cut: no two units hold the same class.
 
     Example:
         >>> parts = split(["a"] * 8 + ["b"] * 8 + ["c"], 0.25, seed=0)
@@ -112,11 +113,14 @@ def split(
     strata = _strata(labels)
     units = units_of(len(labels), [v for v in (keys, groups) if v is not None])
     by_class: dict[Hashable, list[list[int]]] = {}
-    for unit in units:  # a unit with several classes counts for the one most of its rows have
-        by_class.setdefault(Counter(strata[i] for i in unit).most_common(1)[0][0], []).append(unit)
+    mixed: list[list[int]] = []
+    for unit in units:
+        same = all(strata[i] == strata[unit[0]] for i in unit)
+        (by_class.setdefault(strata[unit[0]], []) if same else mixed).append(unit)
     valid: list[int] = []
     for members in by_class.values():
         valid += _choose(members, share, random)
+    valid += _choose_mixed(mixed, share, random, strata, valid)
     if not valid:
         raise InputError(_too_alike(labels, strata, keys, groups))
     in_valid = np.zeros(len(labels), dtype=bool)
@@ -230,6 +234,49 @@ def _choose(members: list[list[int]], share: float, random: np.random.Generator)
             chosen += unit
             left -= 1
     return chosen or min(order, key=len)
+
+
+def _choose_mixed(
+    units: list[list[int]], share: float, random: np.random.Generator, strata: Sequence[Hashable], valid: list[int]
+) -> list[int]:
+    """Return the rows for validation out of units that hold several classes, beside those chosen of one class.
+
+    A unit is left out if it holds a class that no unit in training would hold.
+    """
+    left = Counter(strata)
+    left.subtract(strata[i] for i in valid)
+    lacking = set(strata) - {strata[i] for i in valid}
+    counts = [Counter(strata[i] for i in unit) for unit in units]
+    order = random.permutation(len(units)).tolist()
+    target = max(1, round(share * sum(map(len, units)))) if units else 0
+    chosen: list[int] = []
+
+    def take(row: int) -> None:
+        chosen.extend(units[row])
+        left.subtract(counts[row])
+        lacking.difference_update(counts[row])
+
+    def fits(row: int) -> bool:
+        return len(chosen) + len(units[row]) <= target and _leaves_all(left, counts[row])
+
+    remaining = []
+    for row in order:
+        if not lacking.isdisjoint(counts[row]) and fits(row):
+            take(row)
+        else:
+            remaining.append(row)
+    for row in remaining:
+        if fits(row):
+            take(row)
+    if not chosen and not valid:  # each is larger than the share
+        spare = [row for row in order if _leaves_all(left, counts[row])]
+        chosen = units[min(spare, key=lambda row: len(units[row]))] if spare else []
+    return chosen
+
+
+def _leaves_all(left: Counter[Hashable], taken: Counter[Hashable]) -> bool:
+    """Return whether some of each class are left where these are taken."""
+    return all(left[name] > count for name, count in taken.items())
 
 
 def _strata(labels: Sequence[Any]) -> list[Hashable]:
