@@ -82,7 +82,7 @@ def test_runs_that_diverge(cli: Run, files: dict[str, Path]) -> None:
     assert all_failed.json["answer"] == "No answer: none of the 4 runs has finished."
 
 
-@pytest.mark.parametrize("task", ["regress", "language", "tag", "translate"])
+@pytest.mark.parametrize("task", ["regress", "language", "tag", "translate", "forecast"])
 def test_every_task_is_compared_from_files(task: str, cli: Run, files: dict[str, Path], tmp_path: Path) -> None:
     words: tuple[Any, ...] = (files["walks"], "--series", "x", "--label", "wear")
     text = "".join(random.Random(0).choices(["the cat sat. ", "a dog ran.\n"], k=200))
@@ -101,10 +101,19 @@ def test_every_task_is_compared_from_files(task: str, cli: Run, files: dict[str,
             (tmp_path / f"{name}.y").write_text("\n".join([*map(str.upper, lines), ""]), encoding="utf-8")
         files_of = {name: (tmp_path / f"{name}.x", tmp_path / f"{name}.y") for name in ("train", "valid", "test")}
         words = (*files_of["train"], "--valid", *files_of["valid"], "--test", *files_of["test"])
+    elif task == "forecast":
+        lines = [f"2024-01-{1 + k // 24:02d} {k % 24:02d}:00,{k % 24 + random.Random(k).random()}" for k in range(480)]
+        (tmp_path / "load.csv").write_text("\n".join(["time,load", *lines]), encoding="utf-8")
+        words = (tmp_path / "load.csv", "--horizon", "6", "--out", tmp_path / "study")
     done = cli("compare", task, *words, *CELLS, *QUICK, "--json")
     assert done.code == 0, done.err
     assert [row["state"] for row in done.json["runs"]] == ["finished"] * 4
     assert done.json["split"] == ("test" if task in ("language", "translate") else "validation")
+    if task == "forecast":  # what is drawn is not listed too
+        pages = [(tmp_path / "study" / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "md")]
+        assert "<h2>Examples</h2>" in pages[0]
+        assert ", MAE " in pages[0]
+        assert all("Most surely wrong" not in page for page in pages)
 
 
 def bad(cli: Run, files: dict[str, Path], *words: Any) -> str:

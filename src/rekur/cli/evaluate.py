@@ -178,7 +178,6 @@ def _write(
     chosen = model.config.get("training", {}).get("chosen", {})
     options = [(name, "" if value is None else f"{value}") for name, value in sorted(chosen.items())]
     has_wrong = examples is not None and gallery is not None and (gallery.worst() or not shown_tables)
-    is_drawn = gallery is not None and next(gallery.fans(), None) is not None
     write_report(
         path,
         title=f"{bundle.name} on {name}",
@@ -188,7 +187,7 @@ def _write(
         tables=[*tables, *shown_tables],
         plots=[*plots, *model_plots(metrics, model.history(), task.target_.decides)],
         wrong=examples.wrong(task, corpus) if examples is not None and has_wrong else [],
-        unsure=[] if examples is None or is_drawn else examples.unsure(task, corpus),
+        unsure=[] if examples is None else examples.unsure(task, corpus),
         notes=[f"{note[:1].upper()}{note[1:]}"] if note else [],
         repeat=(command_line(), [*machine_facts(), ("model", model.fingerprint)]),
         details=[("Input", ("what", "how"), model.features().describe()), ("Options", ("option", "value"), options)],

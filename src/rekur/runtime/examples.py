@@ -95,13 +95,20 @@ class Examples:
         self._most = most
         self.members: list[Gallery] = [*([] if self.gallery is None else [self.gallery]), self._wrong, self._unsure]
 
+    @property
+    def drawn(self) -> Gallery | None:
+        """The gallery, if a page draws its items; then nothing is listed beside it."""
+        return self.gallery if self.gallery is not None and next(self.gallery.fans(), None) is not None else None
+
     def wrong(self, task: Any, corpus: Any) -> list[ShownItem]:
-        """Return the items that are most surely wrong.
+        """Return the items that are most surely wrong; none where they are drawn.
 
         Args:
             task: the trained task.
             corpus: what was scored; it is read again.
         """
+        if self.drawn is not None:
+            return []
         worst = [] if self.gallery is None else self.gallery.worst()[: self._most]
         if not any(item.tokens for item in worst):
             return _shown(self._wrong.rows(), task, corpus)
@@ -109,8 +116,8 @@ class Examples:
         return [ShownItem(names[item.number].name, item.facts, "", item.tokens) for item in worst]
 
     def unsure(self, task: Any, corpus: Any) -> list[ShownItem]:
-        """Return the items that the model is the least sure of, right or wrong."""
-        return _shown(self._unsure.rows(), task, corpus)
+        """Return the items that the model is the least sure of, right or wrong; none where they are drawn."""
+        return [] if self.drawn is not None else _shown(self._unsure.rows(), task, corpus)
 
 
 def _parts(task: Any, corpus: Any, numbers: set[int]) -> Mapping[int, Part]:

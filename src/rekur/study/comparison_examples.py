@@ -50,6 +50,7 @@ def page_facts(
         warnings.simplefilter("ignore", DataWarning)  # they were given when the runs were scored
         answering.evaluate_corpus(scored, Galleries(examples.members))
         facts.wrong, facts.unsure = examples.wrong(answering, scored), examples.unsure(answering, scored)
+        facts.drawn = examples.drawn
     name = result.variants[run.variant].name
     facts.model = (
         f"Items of the {result.split} data, as {name} with seed {run.seed} answers, the middle one of its runs."

@@ -16,6 +16,7 @@ from rekur.study.costs import reached
 from rekur.study.markdown import markdown_page
 from rekur.study.page import Card, Head, notes_part, plots_part, repeat_part, table_part
 from rekur.study.report import examples_parts, machine_facts, write_page
+from rekur.targets.gallery import Gallery
 
 #: the page and its text, in the folder of a comparison
 PAGE, TEXT = "report.html", "report.md"
@@ -37,6 +38,7 @@ class PageFacts:
         data: name -> fingerprint of the data.
         wrong: items that the best variant gets wrong.
         unsure: items that it is unsure of.
+        drawn: what is drawn of its items instead of these; None for nothing.
         model: the run that these are of, in words.
     """
 
@@ -44,6 +46,7 @@ class PageFacts:
     data: Mapping[str, str] = dataclasses.field(default_factory=dict)
     wrong: Sequence[ShownItem] = ()
     unsure: Sequence[ShownItem] = ()
+    drawn: Gallery | None = None
     model: str = ""
 
 
@@ -66,12 +69,13 @@ def write_comparison(result: ComparisonResult, folder: Path, facts: PageFacts) -
         parts.append(plots_part(plots, "How training went", note))
     if costs := scores_by_cost(result):
         parts.append(plots_part(costs, "Score and cost", cost_note(result), small=True))
-    parts += examples_parts(facts.wrong, facts.unsure, facts.model)
+    parts += examples_parts(facts.wrong, facts.unsure, facts.model, facts.drawn)
     parts += [notes_part("What to keep in mind", caveats(result)), repeat_part(facts.command, _repeat(result, facts))]
     parts.append(table_part(*_run_table(result)))
     write_page(folder / PAGE, title, head, parts)
     items = [("Most surely wrong", facts.wrong), ("Most unsure, right or wrong", facts.unsure)]
-    tables = [*_tables(result), (_run_table(result), "")]
+    drawn = [] if facts.drawn is None else facts.drawn.tables()
+    tables = [*_tables(result), *((table, facts.model) for table in drawn), (_run_table(result), "")]
     text = markdown_page(head, tables, items, facts.model, caveats(result), facts.command, _repeat(result, facts))
     write_file(folder / TEXT, text.encode("utf-8", "backslashreplace"), overwrite=True)
 

@@ -92,12 +92,13 @@ def write_models(
         parts.append(plots_part(curves(drawn), "How training went", "A line is the one run of a model."))
     if costs := scores_by_cost(drawn):
         parts.append(plots_part(costs, "Score and cost", cost_note(drawn), small=True))
-    parts += examples_parts(facts.wrong, facts.unsure, facts.model)
+    parts += examples_parts(facts.wrong, facts.unsure, facts.model, facts.drawn)
     notes = _caveats(result)
     parts += [notes_part("What to keep in mind", notes), repeat_part(command, repeat)]
     write_page(folder / PAGE, f"Saved models: {result.task}", head, parts)
     items = [("Most surely wrong", facts.wrong), ("Most unsure, right or wrong", facts.unsure)]
-    text = markdown_page(head, tables, items, facts.model, notes, command, repeat)
+    shown_items = [] if facts.drawn is None else [(table, facts.model) for table in facts.drawn.tables()]
+    text = markdown_page(head, [*tables, *shown_items], items, facts.model, notes, command, repeat)
     write_file(folder / TEXT, text.encode("utf-8", "backslashreplace"), overwrite=True)
     numbers = json.dumps(result.to_dict(), ensure_ascii=False, indent=1, allow_nan=False)
     write_file(folder / RESULT, numbers.encode("utf-8", "surrogatepass"), overwrite=True)
@@ -112,7 +113,7 @@ def _facts(name: str, model: Any, corpus: Any) -> tuple[PageFacts, dict[str, Any
         report = model.evaluate_corpus(corpus, Galleries(examples.members))
         wrong, unsure = examples.wrong(model, corpus), examples.unsure(model, corpus)
     told = f"As {name} answers, the best of these models."
-    return PageFacts(wrong=wrong, unsure=unsure, model=told), report.get("rival")
+    return PageFacts(wrong=wrong, unsure=unsure, drawn=examples.drawn, model=told), report.get("rival")
 
 
 def _as_runs(

@@ -96,16 +96,24 @@ def write_page(path: Path, title: str, head: Head | None, parts: Sequence[str]) 
     write_file(path, page(title, head, parts).encode("utf-8"), overwrite=is_report, kind="a report of Rekur's")
 
 
-def examples_parts(wrong: Sequence[ShownItem], unsure: Sequence[ShownItem], model: str = "") -> list[str]:
-    """Return the sections of items that are wrong, and of those that the model is unsure of.
+def examples_parts(
+    wrong: Sequence[ShownItem], unsure: Sequence[ShownItem], model: str = "", drawn: Gallery | None = None
+) -> list[str]:
+    """Return the sections of items that are wrong, of those that the model is unsure of, and of those that are drawn.
 
     Args:
         wrong: the most surely wrong first.
         unsure: the least sure first.
         model: a sentence that names the model; may be empty.
+        drawn: a gallery whose items are drawn; None for none.
     """
     parts = [items_part("Most surely wrong", wrong, model)] if wrong else []
-    return [*parts, *([items_part("Most unsure, right or wrong", unsure, model)] if unsure else [])]
+    if unsure:
+        parts.append(items_part("Most unsure, right or wrong", unsure, model))
+    if drawn is not None:
+        parts += [table_part(*table, note=model) for table in drawn.tables()]
+        parts.append(plots_part(gallery_plots(drawn), "Examples", model))
+    return parts
 
 
 def machine_facts() -> list[tuple[str, str]]:
