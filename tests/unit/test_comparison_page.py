@@ -202,6 +202,12 @@ def test_the_page_begins_with_the_question_and_the_answer(tmp_path: Path) -> Non
         assert word in text
 
 
+def test_an_answer_is_bad_news_where_the_best_loses_to_the_rival(tmp_path: Path) -> None:
+    assert '<p class="sentence better">' in page_of(tmp_path / "a")[0]
+    lost, _ = page_of(tmp_path / "b", rival={"name": "naive Bayes", "accuracy": 0.9})
+    assert '<p class="sentence worse">' in lost
+
+
 def test_caveats() -> None:
     told = caveats(result_of())
     assert told[0].startswith("Scores are of the validation data")

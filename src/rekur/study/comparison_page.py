@@ -14,6 +14,7 @@ from rekur.study.comparison import ComparisonResult, Table
 from rekur.study.comparison_figures import curves, scores_by_cost
 from rekur.study.costs import reached
 from rekur.study.markdown import markdown_page
+from rekur.study.model_comparison import ModelComparison
 from rekur.study.page import Card, Head, notes_part, plots_part, repeat_part, table_part
 from rekur.study.report import examples_parts, machine_facts, write_page
 from rekur.targets.gallery import Gallery
@@ -38,16 +39,16 @@ class PageFacts:
         data: name -> fingerprint of the data.
         wrong: items that the best variant gets wrong.
         unsure: items that it is unsure of.
-        drawn: what is drawn of its items instead of these; None for nothing.
         model: the run that these are of, in words.
+        drawn: what is drawn of its items instead of these; None for nothing.
     """
 
     command: str = ""
     data: Mapping[str, str] = dataclasses.field(default_factory=dict)
     wrong: Sequence[ShownItem] = ()
     unsure: Sequence[ShownItem] = ()
-    drawn: Gallery | None = None
     model: str = ""
+    drawn: Gallery | None = None
 
 
 def write_comparison(result: ComparisonResult, folder: Path, facts: PageFacts) -> None:
@@ -107,9 +108,23 @@ def _head(result: ComparisonResult) -> Head:
     return Head(
         f"Which is best{f' by {score}' if score else ''}{on}: {which}?",
         result.answer,
-        "better" if is_clear else "",
+        kind_of(result, is_clear=is_clear),
         cards,
     )
+
+
+def kind_of(result: ComparisonResult | ModelComparison, *, is_clear: bool) -> str:
+    """Return whether an answer is bad news, as where the best loses to the rival, or good, where it is clear."""
+    rival, ranked = (result.rival or {}).get(result.metric), result.ranked()
+    mean = result.statistics.variants[ranked[0]].mean if ranked else None
+    if (
+        rival is not None
+        and mean is not None
+        and mean != rival
+        and (mean > rival) != result.statistics.larger_is_better
+    ):
+        return "worse"
+    return "better" if is_clear else ""
 
 
 def _tables(result: ComparisonResult) -> list[tuple[Table, str]]:

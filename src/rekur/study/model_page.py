@@ -18,7 +18,7 @@ from rekur.runtime.examples import Examples
 from rekur.study.comparison import ComparisonResult, Table
 from rekur.study.comparison_figures import curves, scores_by_cost
 from rekur.study.comparison_folder import RESULT, Run
-from rekur.study.comparison_page import PAGE, TEXT, PageFacts, cost_note
+from rekur.study.comparison_page import PAGE, TEXT, PageFacts, cost_note, kind_of
 from rekur.study.markdown import markdown_page
 from rekur.study.measures import bundle_bytes, speed_of
 from rekur.study.model_comparison import ONE_RUN, ModelComparison
@@ -162,7 +162,7 @@ def _head(result: ModelComparison, data: str) -> Head:
     *names, last = every if len(every) <= _NAMED else (*every[: _NAMED - 1], "others")
     is_clear = all(result.pair(ranked[0], other).verdict == "better" for other in ranked[1:])
     question = f"Which is best by {score} on the {result.items:,} {result.counted} of {Path(data).name}"
-    return Head(f"{question}: {', '.join(names)} or {last}?", result.answer, "better" if is_clear else "", cards)
+    return Head(f"{question}: {', '.join(names)} or {last}?", result.answer, kind_of(result, is_clear=is_clear), cards)
 
 
 def _cost_table(drawn: ComparisonResult) -> Table:
