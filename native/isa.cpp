@@ -51,6 +51,9 @@ void run_linear(const Linear<S>&, const Share&);
 template <class S>
 void run_linear_back(const Linear<S>&, const Share&);
 
+// in above_count.cpp
+void run_above(const Above&);
+
 template <class S>
 constexpr Kernels<S> table() {
     static_assert(product_vectors == back_vectors, "both are packed as plain columns");
@@ -80,7 +83,7 @@ const InstructionSet instruction_set = {REKUR_ISA_NAME, runs_here, table<float>(
                                          {lanes<float>, ElmanForward<true>::units, run_step, run_affine, run_ridge,
                                           run_cell},
                                          {run_log_softmax, run_cross_entropy, run_cross_entropy_gradient, run_attend},
-                                         {groups_of, run_likeliest, join_likeliest}};
+                                         {groups_of, run_likeliest, join_likeliest}, run_above};
 
 }  // namespace REKUR_ISA
 }  // namespace rekur

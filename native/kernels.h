@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "above.h"
 #include "layout.h"
 #include "likeliest.h"
 #include "linear.h"
@@ -37,6 +38,7 @@ struct InstructionSet {
     StepKernels step;
     RowKernels rows;
     LikeliestKernels likeliest;
+    void (*count_above)(const Above&);
 
     template <class S>
     const Kernels<S>& of() const;

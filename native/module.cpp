@@ -48,6 +48,7 @@ auto empty(size_t size) {
 
 }  // namespace
 
+void bind_above(nb::module_& m);
 void bind_jobs(nb::module_& m);
 void bind_recurrences(nb::module_& m);
 void bind_live(nb::module_& m);
@@ -71,6 +72,7 @@ NB_MODULE(_native, m) {
     m.def("empty_double", &rekur::empty<double>, nb::arg("size"));
     m.def("product", &rekur::product, nb::arg("in"), nb::arg("weight"), nb::arg("bias").none(), nb::arg("out"),
           nb::arg("out_stride"), nb::arg("threads"));
+    rekur::bind_above(m);
     rekur::bind_jobs(m);
     rekur::bind_recurrences(m);
     rekur::bind_live(m);

@@ -28,6 +28,7 @@ int main() {
         run("cells", check::check_cells);
         run("rows", check::check_rows);
         run("likeliest", check::check_likeliest);
+        run("above", check::check_above);
     }
     check::Report recalls;
     check::check_recalls(recalls);

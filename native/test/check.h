@@ -161,6 +161,7 @@ void check_steps(const InstructionSet& set, Report& report);
 void check_cells(const InstructionSet& set, Report& report);
 void check_rows(const InstructionSet& set, Report& report);
 void check_likeliest(const InstructionSet& set, Report& report);
+void check_above(const InstructionSet& set, Report& report);
 void check_recalls(Report& report);
 
 }  // namespace check

@@ -60,7 +60,7 @@ class Many:
         if self._packed.rows != len(x):
             self._packed = Packed(np.ones(len(x), np.int64))
         new_state = dict(state)
-        self._ops.run(x, self._packed, new_state)
+        self._ops.run(x, self._packed, new_state, reads_pools=False)
         return new_state
 
     def read(self, state: StateArrays) -> Array:

@@ -5,7 +5,8 @@ Axes: R rows, N packed steps, K numbers of an output.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -71,6 +72,8 @@ class OpList:
         state: StateArrays,
         memories: Mapping[str, Any] = MappingProxyType({}),
         without: str = "",
+        *,
+        reads_pools: bool = True,
     ) -> dict[str, Array]:
         """Return the registers after packed steps, (N, …) and for a pool (R, …), and update ``state``.
 
@@ -80,6 +83,7 @@ class OpList:
             state: name -> array.
             memories: register -> :class:`rekur.program.attend.Memory`.
             without: a register that is not written.
+            reads_pools: whether those of pools are written.
         """
         registers = {INPUT: x, **memories}
         layouts: dict[str, Layout] = {}
@@ -90,6 +94,8 @@ class OpList:
             if isinstance(stage, Sample):
                 sampled = stage.sample(reads[0], layout or Layout(packed), state)
                 registers[stage.op.writes], layouts[stage.op.writes] = sampled
+            elif isinstance(stage, PoolStage) and not reads_pools:
+                _take_sampled(stage, reads[0], layout or Layout(packed), state)
             elif layout is None:
                 registers[stage.op.writes] = stage.run(reads, packed, state)
             else:
@@ -115,18 +121,35 @@ class OpList:
 
 def _run_sampled(stage: Stage, reads: list[Array], layout: Layout, state: StateArrays) -> Array:
     """Return what an op makes of steps that only some rows may have; of a pool the result of every row."""
+    if isinstance(stage, PoolStage):
+        _take_sampled(stage, reads[0], layout, state)
+        return stage.read(state)
     packed, rows = layout
-    if packed is not None and rows is None:
-        return stage.run(reads, packed, state)
-    written = np.zeros((0, stage.op.size), np.float32)
-    if packed is not None:
-        part = {name: state[name][rows] for name in stage.op.state.values()}
-        written = stage.run(reads, packed, part)
-        for name, values in part.items():
-            changed = state[name].copy()
-            changed[rows] = values
-            state[name] = changed
-    return stage.read(state) if isinstance(stage, PoolStage) else written
+    if packed is None:
+        return np.zeros((0, stage.op.size), np.float32)
+    with _state_of(stage, rows, state) as part:
+        return stage.run(reads, packed, part)
+
+
+def _take_sampled(stage: PoolStage, x: Array, layout: Layout, state: StateArrays) -> None:
+    """Give a pool steps that only some rows may have."""
+    if layout.packed is not None:
+        with _state_of(stage, layout.rows, state) as part:
+            stage.take(x, layout.packed, part)
+
+
+@contextmanager
+def _state_of(stage: Stage, rows: Array | None, state: StateArrays) -> Iterator[StateArrays]:
+    """Give the state of an op, of some rows, which may change; None for all rows."""
+    if rows is None:
+        yield state
+        return
+    part = {name: state[name][rows] for name in stage.op.state.values()}
+    yield part
+    for name, values in part.items():
+        changed = state[name].copy()
+        changed[rows] = values
+        state[name] = changed
 
 
 def initial_state(program: Program, weights: Mapping[str, Array]) -> dict[str, Array]:

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rekur._shares import PIECE, Shares, columns_at_once
+from rekur._shares import Shares, Times
 from rekur._tensors import Array
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
 from rekur.program.pools import PoolStage
 from rekur.program.stages import StateArrays
+
+#: the length of a series that goes on
+_ENDLESS = 1 << 62
 
 
 class SharePool(PoolStage):
@@ -28,41 +31,23 @@ class SharePool(PoolStage):
         super().__init__(op, weights, threads)
         dilations, counts = (np.array(op.options[name], np.int64) for name in ("dilations", "counts"))
         channels = np.asarray(weights["channels"] > 0.5, np.uint8)
-        self._shares = Shares(dilations, counts, channels, np.asarray(weights["bias"], np.float32))
+        self._shares = Shares(dilations, counts, channels, np.ascontiguousarray(weights["bias"], np.float32))
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         history, above, count = (self._of(role, state) for role in ("before", "above", "count"))
-        reach, rows = self._shares.reach, x[packed.by_row]
-        above, new_history = above.copy(), history.copy()
-        most = columns_at_once(packed.steps, x.shape[1])
-        for first in range(0, packed.rows, most):
-            part = slice(first, min(first + most, packed.rows))
-            lengths = packed.lengths[part]
-            windows = np.zeros((x.shape[1], 2 * reach + int(lengths.max()), len(lengths)), np.float32)
-            windows[:, : 2 * reach] = history[part].transpose(2, 1, 0)
-            for column, (start, length) in enumerate(zip(packed.starts[part], lengths, strict=True)):
-                windows[:, 2 * reach : 2 * reach + length, column] = rows[start : start + length].T
-                new_history[first + column] = windows[:, length : length + 2 * reach, column].T
-            begin = count[part, 0] - reach
-            above[part] += self._counted(windows, begin, begin + lengths, np.full(len(lengths), 1 << 62))
-        self._put(state, before=new_history, above=above, count=count + packed.lengths[:, None])
+        reach, steps, rows = self._shares.reach, count[:, 0], x[packed.by_row]
+        series = [
+            np.concatenate([past, rows[start : start + length]])
+            for past, start, length in zip(history, packed.starts, packed.lengths, strict=True)
+        ]
+        now = steps + packed.lengths
+        times = Times(steps - 2 * reach, np.maximum(steps - reach, 0), now - reach, np.full_like(now, _ENDLESS))
+        above = self._shares.counted(series, times, above, self.threads)
+        history = np.stack([each[-2 * reach :] for each in series]) if series else history
+        self._put(state, before=history, above=above, count=now[:, None])
 
     def read(self, state: StateArrays) -> Array:
         history, above, count = (self._of(role, state) for role in ("before", "above", "count"))
         reach, steps = self._shares.reach, count[:, 0]
-        totals = above.copy()
-        most = columns_at_once(reach, history.shape[2])
-        for first in range(0, len(history), most):
-            part = slice(first, first + most)
-            windows = np.pad(history[part].transpose(2, 1, 0), ((0, 0), (0, reach), (0, 0)))
-            totals[part] += self._counted(windows, steps[part] - reach, steps[part], steps[part])
-        outputs = np.stack([self._shares.outputs_of(int(each)) for each in steps]) if len(steps) else totals
-        return np.asarray(totals / np.maximum(outputs, 1), np.float32)
-
-    def _counted(self, windows: Array, begin: Array, stop: Array, lengths: Array) -> Array:
-        """Return the numbers of outputs above the biases, (R, F), of windows (D, reach + T + reach, R)."""
-        reach, total = self._shares.reach, np.zeros((windows.shape[2], self._shares.size), np.int64)
-        for start in range(0, windows.shape[1] - 2 * reach, PIECE):
-            piece = np.ascontiguousarray(windows[:, start : start + PIECE + 2 * reach])
-            total += self._shares.count(piece, begin + start, stop, lengths)
-        return total
+        times = Times(steps - 2 * reach, np.maximum(steps - reach, 0), steps, steps)
+        return self._shares.divided(list(history), times, above, self.threads)

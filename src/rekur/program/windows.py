@@ -45,6 +45,10 @@ class Conv(Stage):
             return self._centred(reads[0], packed)
         window, name = self._window, self.op.state.get("before", "")
         history = state.get(name)
+        if history is not None and packed.steps == 1:
+            steps = np.concatenate([history, reads[0][:, None]], axis=1)
+            state[name] = steps[:, 1:].copy()
+            return arithmetic.affine(steps.reshape(packed.rows, -1), self._matrix, self.weights["bias"], self.threads)
         seen = [back(reads[0], history, packed, steps) for steps in range(window - 1, -1, -1)]
         if history is not None:
             state[name] = last_steps(reads[0], history, packed)
