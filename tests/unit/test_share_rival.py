@@ -17,10 +17,12 @@ from tests.oracles.make_cases import frequency, order
 
 import rekur
 from rekur import Classifier, Regressor
-from rekur._shares import LONG, Shares, dilations_of, draw_shares, in_blocks, stride_of
+from rekur._shares import LONG, Shares, Times, dilations_of, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError
-from rekur.export.c.source import Style, lower_to_c
+from rekur.export.c import check
+from rekur.export.c.source import Extra, Style, lower_to_c
+from rekur.export.c.write import header, source
 from rekur.export.onnx.models import make_models
 from rekur.features import SeriesFeatures
 from rekur.program import Engine, Input, Op, Program, State, Weight
@@ -78,8 +80,30 @@ def test_a_long_series_is_counted_in_pieces_as_whole(monkeypatch: pytest.MonkeyP
     series = [np.random.default_rng(0).normal(0, 1, (500, 2)).astype(np.float32)]
     shares = draw_shares(series, size=840)
     whole = shares.of(series)
+    monkeypatch.setattr("rekur._shares._count_above", None)
+    np.testing.assert_array_equal(shares.of(series), whole)
     monkeypatch.setattr("rekur._shares.PIECE", 64)
     np.testing.assert_array_equal(shares.of(series), whole)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 3), min_size=1, max_size=5), st.integers(1, 3), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_the_kernel_counts_what_numpy_counts(parts: list[tuple[int, int, int]], width: int, seed: int) -> None:
+    if rekur._shares._count_above is None:
+        pytest.skip("the kernels are not built")
+    draw = np.random.default_rng(seed)
+    series = [draw.integers(-3, 4, (known + 40, width)).astype(np.float32) / 3 for known, _, _ in parts]
+    shares = draw_shares(series, seed, size=504)
+    first = draw.integers(-30, 30, len(series))
+    begin = np.maximum(first, 0) + [start for _, start, _ in parts]
+    end = np.minimum(begin + [count for _, _, count in parts], first + [len(item) for item in series])
+    times = Times(first, begin, end, np.maximum(end, begin) + draw.integers(0, 20, len(series)))
+    before = draw.integers(0, 9, (len(series), shares.size))
+    counted, divided = shares.counted(series, times, before), shares.divided(series, times, before, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rekur._shares._count_above", None)
+        np.testing.assert_array_equal(counted, shares.counted(series, times, before))
+        np.testing.assert_array_equal(divided, shares.divided(series, times, before))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -348,7 +372,21 @@ def test_onnx_gives_the_shares_of_the_pool() -> None:
     np.testing.assert_allclose(theirs, shares.of(series), atol=1e-6)
 
 
-def test_c_code_refuses_the_pool_by_name() -> None:
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_c_code_gives_the_shares_of_the_pool(precision: str) -> None:
+    if check.compiler() is None:
+        pytest.skip("there is no C compiler")
+    draw = np.random.default_rng(3)
+    series = [draw.normal(0, 1, (length, 2)).astype(np.float32) for length in (40, 7, 0, 25, 1, 300)]
+    shares = draw_shares(series[:4], size=504)
+    program, weights = pool(shares)
+    lowered = lower_to_c(program, weights, Style("m", precision))
+    sources = {"m.h": header(lowered, Extra()), "m.c": source(lowered, Extra())}
+    theirs = check.outputs(sources, "m", program, series)
+    np.testing.assert_array_equal(theirs.astype(np.float32), shares.of(series))
+
+
+def test_fixed_point_refuses_the_pool_by_name() -> None:
     program, weights = pool(draw_shares([np.zeros((20, 1), np.float32)], size=168))
-    with pytest.raises(InputError, match="op: got 'shares'; expected one that C code has"):
-        lower_to_c(program, weights, Style("m"))
+    with pytest.raises(InputError, match="op in fixed point: got 'shares'; expected one of"):
+        lower_to_c(program, weights, Style("m", "int8", "fixed"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,15 +92,27 @@ class Constants:
     def matrix(self, name: str, rows: Array, scales: Array | None) -> str:
         """Return the C name of a matrix (O, …) for products; int8 matrices have a scale for each row."""
         flat = rows.reshape(len(rows), -1)
-        key = f"{name} as a matrix"
+        arrays = {"values": np.ascontiguousarray(flat.T).reshape(-1)}
+        if scales is not None:
+            arrays["scales"] = scales
+        return self.struct(name, "matrix", arrays, len(flat))
+
+    def struct(self, name: str, kind: str, arrays: Mapping[str, Array], *sizes: int) -> str:
+        """Return the C name of a structure over arrays, and of some whole numbers behind them.
+
+        Args:
+            name: of the structure.
+            kind: its C type, which is a part.
+            arrays: what it points to, in its order.
+            sizes: its last members.
+        """
+        c_name, key = self._names.of(name), f"{name} as a {kind}"
         if key not in self._written:
-            c_name = self._names.of(name)
             self._written[key] = ""
-            ends = self.array(f"{name}.values", np.ascontiguousarray(flat.T).reshape(-1))
-            if scales is not None:
-                ends += f", {self.array(f'{name}.scales', scales)}"
-            self._matrices.append(f"static const matrix {c_name} = {{{ends}, {len(flat)}}};\n")
-        return self._names.of(name)
+            pointers = [self.array(f"{name}.{role}", values) for role, values in arrays.items()]
+            ends = ", ".join([*pointers, *map(str, sizes)])
+            self._matrices.append(f"static const {kind} {c_name} = {{{ends}}};\n")
+        return c_name
 
     def table(self, name: str, rows: Array, scales: Array | None) -> tuple[str, str]:
         """Return the C names of a lookup table and of its scales; no scales for 32-bit numbers."""

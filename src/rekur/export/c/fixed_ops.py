@@ -21,7 +21,8 @@ from rekur.export.c.fixed import (
     long_of,
     product,
 )
-from rekur.export.c.ops import POOLS, SHARED, add, concat, ngrams, recalled, row_of
+from rekur.export.c.ops import SHARED, add, concat, ngrams, recalled, row_of
+from rekur.export.c.pools import POOLS
 from rekur.export.c.section import Register, Section, at
 from rekur.program import Op
 
@@ -206,4 +207,4 @@ OPS: dict[str, Callable[[FixedModel, Section, Op], None]] = {
     "concat": _concat,
 }
 #: every op with a fixed-point form, except cells
-KNOWN = frozenset({*OPS, *POOLS})
+KNOWN = frozenset({*OPS, *POOLS} - {"shares"})

@@ -13,9 +13,12 @@ import numpy as np
 
 from rekur._ids import UNKNOWN
 from rekur.export.c.constants import Array, Constants, Names
-from rekur.export.c.section import Register, Section, at
+from rekur.export.c.section import Section, at
 from rekur.program import Op, Program
 from rekur.program.ops import SCALE
+
+#: columns of a product that are added up by themselves, so that the rounding of many stays small
+_ADDED = 512
 
 
 @dataclass
@@ -229,8 +232,16 @@ def _conv(model: FloatModel, section: Section, op: Op) -> None:
 def _affine(model: FloatModel, section: Section, op: Op) -> None:
     x, y = section.read(op.reads[0]), section.write(op)
     model.start(section, y, model.vector(op, "bias"), op.size)
-    first = op.options.get("rows", [0])[0]
-    section.call("add_product", y, model.matrix(op, "weight"), first, op.size, 0, model.width(op.reads[0]), x)
+    first, width, matrix = op.options.get("rows", [0])[0], model.width(op.reads[0]), model.matrix(op, "weight")
+    if width <= _ADDED:
+        section.call("add_product", y, matrix, first, op.size, 0, width, x)
+        return
+    section.uses |= {"add", "add_product", "zero"}
+    sums, size = section.scratch(op.size), op.size
+    count = f"{width} - at < {_ADDED} ? {width} - at : {_ADDED}"
+    lines = ["{", "    int at;", f"    for (at = 0; at < {width}; at += {_ADDED}) {{", f"        zero({sums}, {size});"]
+    lines.append(f"        add_product({sums}, {matrix}, {first}, {size}, at, {count}, {x} + at);")
+    section.lines += [*lines, f"        add({y}, {sums}, {size});", "    }", "}"]
 
 
 def _activation(model: FloatModel, section: Section, op: Op) -> None:
@@ -310,48 +321,6 @@ def number(value: float) -> str:
     return text + ("f" if "." in text or "e" in text else ".0f")
 
 
-# ── pools ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def take(model: FloatModel, section: Section, op: Op) -> None:
-    """Add a step to a pool's state."""
-    x = section.read(op.reads[0])
-    if op.kind == "last":
-        if not is_state(section.registers[op.reads[0]]):
-            section.call("copy", model.state(op, "last"), x, op.size)
-    elif op.kind == "mean":
-        section.call("take_mean", model.state(op, "mean"), model.state(op, "count"), x, op.size)
-    elif op.kind == "max":
-        section.call("take_largest", model.state(op, "largest"), model.state(op, "count"), x, op.size)
-    else:
-        hidden = model.weights[op.weights["weight"]].shape[0]
-        y = section.scratch(hidden)
-        model.start(section, y, model.vector(op, "bias"), hidden)
-        section.call("add_product", y, model.matrix(op, "weight"), 0, hidden, 0, op.size, x)
-        section.call("apply_tanh", y, hidden)
-        section.uses.add("inner")
-        score = f"inner({model.vector(op, 'score')}, {y}, {hidden})"
-        states = (model.state(op, role) for role in ("total", "mass", "top"))
-        section.call("attend", *states, score, x, op.size)
-
-
-def is_state(register: Register) -> bool:
-    """Return whether a register is a state itself, so that a pool of the last step need not copy it."""
-    return register.begins_zero
-
-
-def result(model: FloatModel, section: Section, op: Op, last: Register | None) -> None:
-    """Set a pool's register to its result so far; ``last`` is the register that already holds it, if any."""
-    if op.kind == "attention":
-        section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
-    elif last is not None:
-        section.alias(op, last.pointer)
-    else:
-        section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
-
-
-#: the pools that C code has
-POOLS = frozenset({"last", "mean", "max", "attention"})
 #: ops with the same calls in floating and fixed point
 SHARED: dict[str, Callable[[Any, Section, Op], None]] = {
     "add": add,

@@ -11,8 +11,9 @@ import numpy as np
 from rekur.errors import InputError, NotStreamableError, describe
 from rekur.export.c import fixed, fixed_cells, fixed_ops
 from rekur.export.c.constants import Array, Constants, Names
-from rekur.export.c.ops import OPS, POOLS, FloatModel, Model, result, take
+from rekur.export.c.ops import OPS, FloatModel, Model
 from rekur.export.c.parts import assemble
+from rekur.export.c.pools import POOLS, result, take
 from rekur.export.c.recurrent import recur
 from rekur.export.c.section import Register, Section
 from rekur.program import Op, Program, State, costs, in_precision
@@ -156,8 +157,7 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
         lowered = lower_to_c(stepwise(program), weights, style)
         return replace(lowered, per_step=True, delay=program.delay)
     if kind := lacking(program):
-        without = "Train without the ridge (--branches net), or export" if kind == "shares" else "Export"
-        raise InputError(describe("op", kind, "one that C code has", f"{without} it with --to onnx."))
+        raise InputError(describe("op", kind, "one that C code has", "Export it with --to onnx."))
     if style.precision == "int8":
         _check_whole(program)
     if style.fixed:
