@@ -11,12 +11,16 @@ import torch
 
 import rekur
 from rekur import Classifier, Regressor
+from rekur.check import CHECKS, check_bundle, subject_of
+from rekur.data import Corpus
+from rekur.export.c.check import compiler
 from rekur.lower import lower
 from rekur.models import Batch, SeriesSpec, build_series
 from rekur.models.branch_spec import BranchSpec
 from rekur.models.share_branch import ShareBranch
 from rekur.program import Engine
 from rekur.program.members import with_members
+from rekur.runtime import read_bundle
 from rekur.tasks.base.branches import best_quarters, mixed
 from rekur.tasks.base.card import card
 
@@ -147,18 +151,24 @@ def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_vali
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
-def test_a_causal_net_has_none_by_default_and_runs_live_with_one() -> None:
+@pytest.mark.parametrize("task", [Classifier, Regressor])
+def test_a_causal_net_runs_live_with_a_ridge_too_and_as_c_code(task: Any, tmp_path: Path) -> None:
     X, y = waves(24)
-    how: dict[str, Any] = {**QUICK, "causal": True, "baseline": False}
-    assert Classifier(**how).fit(X, y).chosen_["branches"] == "net"
-    model = Classifier(**how, branches="net,ridge").fit(X, y)
+    model = task(**QUICK, causal=True, baseline=False).fit(X, y.astype(float) if task is Regressor else y)
+    assert model.chosen_["branches"] == "net,ridge"
     assert model.model_.branch is not None
     session = model.stream()
     for row in X[0]:
         session.push(row.tolist())
-    live = session.prediction()
-    whole = model.predict_proba(X[:1])[0]
-    np.testing.assert_allclose(list(live.probabilities.values()), whole, atol=1e-5)
+    live, whole = session.prediction(), model.present(X[:1])[0]
+    values = [list(each.probabilities.values()) if task is Classifier else [each] for each in (live, whole)]
+    np.testing.assert_allclose(*values, rtol=1e-5, atol=1e-5)
+    subject = subject_of(read_bundle(model.save(tmp_path / "m")), Corpus.from_lists(X, None, kind="series"))
+    names = ("steps", "stream", *(["C"] if compiler() else []))
+    for finding in check_bundle(subject, [each for each in CHECKS if each.name in names]):
+        assert finding.holds, finding
+        names = tuple(name for name in names if name != finding.name)
+    assert not names
 
 
 def test_odd_series_have_a_ridge_beside_the_net() -> None:

@@ -112,7 +112,7 @@ def fill(options: Mapping[str, Any], train_set: EncodedItems, rules: Mapping[str
         items -= items // members
     filled = {**options, "members": members}
     if filled["branches"] is None:
-        filled["branches"] = BRANCHES[len(train_set) <= RIDGE_ITEMS and not options["causal"]]
+        filled["branches"] = BRANCHES[len(train_set) <= RIDGE_ITEMS]
     for name, rule in RULES.items():
         if name in filled and filled[name] is None:
             filled[name] = rules[name] if name in rules else rule(max(1, items), filled["batch_size"] or 1)
