@@ -27,7 +27,7 @@ _YEAR = 31_556_952 * SECOND  # the mean of the Gregorian calendar
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = {1: "month", 3: "quarter", 12: "year"}
 #: cycle -> its length, a step that is too long to show it, and the number of harmonics
-_CYCLES = {"day": (DAY, DAY, 2), "week": (7 * DAY, 7 * DAY, 3), "year": (_YEAR, _YEAR // 2 + DAY, 2)}
+CYCLES = {"day": (DAY, DAY, 2), "week": (7 * DAY, 7 * DAY, 3), "year": (_YEAR, _YEAR // 2 + DAY, 2)}
 
 #: a stamp as :meth:`StampForm.text` writes it
 _WRITTEN = re.compile(
@@ -359,8 +359,8 @@ def cycles_of(step: CalendarStep, steps: int | None = None) -> tuple[str, ...]:
         >>> cycles_of(CalendarStep("ns", DAY)), cycles_of(CalendarStep("ns", DAY), 400)
         (('week', 'year'), ('week',))
     """
-    shown = [cycle for cycle, (_, longest, _) in _CYCLES.items() if 0 < step.duration < longest]
-    return tuple(c for c in shown if steps is None or steps * step.duration >= 2 * _CYCLES[c][0])
+    shown = [cycle for cycle, (_, longest, _) in CYCLES.items() if 0 < step.duration < longest]
+    return tuple(c for c in shown if steps is None or steps * step.duration >= 2 * CYCLES[c][0])
 
 
 def calendar_features(
@@ -381,7 +381,7 @@ def calendar_features(
     names: list[str] = []
     columns: list[NDArray[np.float64]] = []
     for cycle in cycles_of(step) if cycles is None else cycles:
-        length, _, harmonics = _CYCLES[cycle]
+        length, _, harmonics = CYCLES[cycle]
         for k in range(1, harmonics + 1):
             angle = 2 * np.pi * k * _phase(local, cycle, length)
             names += [f"{cycle} sin {k}", f"{cycle} cos {k}"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rekur import Classifier, Regressor
+from rekur import Classifier, Forecaster, Regressor
 from rekur.export.c import check, export_c
 from rekur.export.c.parts import assemble
 from rekur.program import Engine, draw_sequences
@@ -45,14 +45,20 @@ def done(arguments: Sequence[str], folder: Path, given: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return a model of texts and one of rows of numbers."""
+    """Return a model of texts, one of rows of numbers, and one that forecasts with columns and the calendar."""
     root = tmp_path_factory.mktemp("bundles")
     small: dict[str, Any] = {"epochs": 1, "baseline": False}
     words = Classifier(hidden_size=9, kernel_size=2, embedding_size=7, pooling="last+mean+max+attention", **small)
     rng = np.random.default_rng(0)
     walks = [rng.normal(size=(n, 2)).cumsum(0) for n in rng.integers(3, 9, size=20)]
     numbers = Regressor(cell="slstm", hidden_size=8, **small).fit(walks, [float(walk[-1, 0]) for walk in walks])
+    days = [f"{np.datetime64('2024-01-01') + k}" for k in range(90)]
+    table = {"day": days, "y": rng.exponential(size=90), "ahead": rng.normal(size=90), "past": rng.normal(size=90)}
+    table["past"][3] = np.nan
+    columns = {"time": "day", "series": ["y"], "future": ["ahead"], "past": ["past"]}
+    ahead = Forecaster(horizon=3, hidden_size=5, **small).fit(table, columns=columns)
     return {
+        "ahead": Path(ahead.save(root / "ahead")),
         "text": Path(words.fit(TEXTS * 4, [0, 1, 0, 1, 2] * 4).save(root / "text")),
         "walk": Path(numbers.save(root / "walk")),
     }
@@ -63,7 +69,7 @@ STYLES: list[dict[str, Any]] = [{}, {"precision": "int8"}, {"activations": "tabl
 
 @pytest.mark.parametrize("options", STYLES, ids=["float32", "int8", "table"])
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("kind", ["text", "walk"])
+@pytest.mark.parametrize("kind", ["text", "walk", "ahead"])
 def test_no_compiler_warns_and_no_sanitizer_complains(
     bundles: dict[str, Path], kind: str, compiler: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -73,7 +79,9 @@ def test_no_compiler_warns_and_no_sanitizer_complains(
         done([compiler, *FLAGS, level, "main.c", f"{kind}.c", "-o", "plain", "-lm"], tmp_path / "c")
     checked = ("-fsanitize=undefined", "-fno-sanitize-recover=all", "-g", "-O1")
     done([compiler, *FLAGS, *checked, "main.c", f"{kind}.c", "-o", "checked", "-lm"], tmp_path / "c")
-    given = "\n".join(TEXTS) + "\n" if kind == "text" else "1 2\nnan 3\n\n1e5 -7\n"
+    rows = [f"2024-05-{k:02d} {'nan' if k % 5 == 3 else k} 1 nan 2 3 4" for k in range(1, 29)]
+    texts = {"text": TEXTS, "walk": ["1 2", "nan 3", "", "1e5 -7"], "ahead": [*rows, "", *rows]}
+    given = "\n".join(texts[kind]) + "\n"
     assert done(["./checked"], tmp_path / "c", given) != ""
     assert done(["./checked", "stream"], tmp_path / "c", given) != ""
 

@@ -11,7 +11,10 @@ from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject, pair_rows
 from rekur.errors import SaveError
+from rekur.export.c import forecast_write
 from rekur.export.c.check import compiler, outputs
+from rekur.export.c.forecast import lacking_ahead, lower_forecasts
+from rekur.export.c.forecast_trial import network_outputs
 from rekur.export.c.source import Extra, Style, lacking, lower_to_c, too_large
 from rekur.export.c.write import header, source
 from rekur.export.onnx.check import open_models
@@ -68,25 +71,33 @@ def c(subject: Subject) -> Iterator[Pair]:
     program, weights = subject.saved
     if program.searches:
         raise NotApplicable("its texts are found by search, and C does not search")
-    if program.forecasts:
-        raise NotApplicable("the model forecasts, and C has no ops of forecasts")
-    if not program.causal:
+    if not program.causal and not program.forecasts:
         raise NotApplicable("the model needs whole sequences, and C runs live")
-    if kind := lacking(program):
+    if kind := (lacking_ahead if program.forecasts else lacking)(program):
         raise NotApplicable(f"C code has no op '{kind}'")
     if compiler() is None:
         raise NotApplicable("no C compiler: cc, gcc, clang or the one in CC")
     if flaw := too_large(program):
         raise NotApplicable(flaw.removesuffix("."))
-    precision = "int8" if program.precision == "int8" else "float32"
-    lowered = lower_to_c(program, weights, Style("model", precision))
-    sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
+    style = Style("model", "int8" if program.precision == "int8" else "float32")
     try:
-        scores = outputs(sources, "model", program, subject.sequences)
+        if program.forecasts:
+            scores = _forecasts(subject, style)
+        else:
+            lowered = lower_to_c(program, weights, style)
+            sources = {"model.h": header(lowered, Extra()), "model.c": source(lowered, Extra())}
+            scores = outputs(sources, "model", program, subject.sequences)
     except SaveError as error:  # no space to compile it
         raise NotApplicable(str(error)) from error
     for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
         yield Pair(name, row, expected)
+
+
+def _forecasts(subject: Subject, style: Style) -> list[Array]:
+    """Return the outputs of windows as the network of an export gives them."""
+    lowered = lower_forecasts(*subject.saved, style)
+    sources = {"model.h": forecast_write.header(lowered, None), "model.c": forecast_write.source(lowered, None)}
+    return network_outputs(sources, "model", subject.sequences)
 
 
 def _input_type(x: Array) -> type:

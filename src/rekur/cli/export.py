@@ -115,10 +115,10 @@ def _items(bundle: Any, files: Sequence[str], reading: tuple[Any, ...]) -> tuple
     data, name = data_for(task, files, *reading, option="--data", need_label=False)
     is_text = task.target_.kind == "next"
     lines = (line for _, piece in data.pieces() for line in piece.splitlines() if line.strip()) if is_text else ()
-    items = list(islice(lines if is_text else _read(data, task.features_), ITEMS + 1))
+    items = list(islice(lines if is_text else _read(task.parts_to_predict(data), task.features_), ITEMS + 1))
     if not items:
         raise InputError(describe(f"items of {name}", "none", "one or more that are not empty"))
-    kind = "lines" if is_text else "items"
+    kind = "lines" if is_text else "series" if task.features_.cuts_items else "items"
     if len(items) > ITEMS:
         return items[:ITEMS], f"the first {ITEMS:,} {kind} of {name}, which has more"
     return items, f"all {len(items):,} {kind} of {name}"
@@ -129,7 +129,7 @@ def _read(corpus: Any, features: Any) -> Iterator[Any]:
     for item in corpus.items():
         with corpus.naming_the_place():
             features.transform(item)
-        if len(item):
+        if features.cuts_items or len(item):
             yield item
 
 
@@ -174,7 +174,8 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     With --to onnx: a model of whole sequences, one of single steps with the state going in and out, a manifest, and
     runners in Python and JavaScript. A model that writes texts becomes one that reads sources and one of a step of
     texts, and its runner, in Python, searches. With --to c: a header, a source, a main.c that reads lines, a Makefile
-    and a README with the sizes. Columns of --data are those of training, unless others are named.
+    and a README with the sizes; a forecaster takes one value after another, and gives the next horizon. Columns of
+    --data are those of training, unless others are named.
 
     \b
     rekur export runs/reviews --to onnx --out exports/reviews
@@ -184,6 +185,7 @@ def command(bundle: Path, form: str, out: Path, document: str | None, **values: 
     rekur export runs/reviews --to c --out firmware/reviews
     rekur export runs/wear --to c --out firmware/wear --precision int8 --flash 65536
     rekur export runs/wear --to c --out firmware/m0 --precision int8 --activations fixed
+    rekur export runs/load --to c --out firmware/load --data later.csv
     """
     columns, reading = split_input(values)
     if not values["data"] and (columns or reading or document is not None):

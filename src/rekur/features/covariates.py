@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 #: role -> what its columns are called in messages
 ROLES = {"past": "past columns", "future": "columns that are known ahead", "static": "static columns"}
 #: scaled numbers lie between minus and plus this
-_LARGEST = 8.0
+LARGEST = 8.0
 #: numbers above this are divided by the largest before they are squared
 _LARGEST_SQUARED = 1e100
 
@@ -86,7 +86,7 @@ class Scaler:
         filled = np.where(latest < 0, np.array(self.location), np.take_along_axis(rows, np.maximum(latest, 0), axis=0))
         with np.errstate(over="ignore"):  # numbers too far from the mean are cut below
             numbers = (filled - np.array(self.location)) / np.where(scale > 0, scale, 1.0)
-        numbers = np.where(scale > 0, np.clip(numbers, -_LARGEST, _LARGEST), 0.0)
+        numbers = np.where(scale > 0, np.clip(numbers, -LARGEST, LARGEST), 0.0)
         return np.concatenate([numbers, missing[:, list(self.flagged)]], axis=1)
 
 

@@ -142,19 +142,19 @@ class PredictionMixin(RivalMixin, ABC):
         features: Any = self.features_
         if not features.cuts_items:
             raise InputError(f"windows: got a model that reads {features.kind}; expected one that forecasts.")
-        parts = self.parts_to_predict(X).items() if isinstance(X, data.Corpus) else self._parts(X)
+        parts = self.parts_to_predict(X).items() if isinstance(X, data.Corpus) else self.to_predict(X)
         yield from map(features.as_json, features.encode_many(parts))
 
     def _items(self, X: Any) -> Iterable[Any]:
         """Return what a network reads of a list of items."""
         if self.features_.cuts_items:
-            return self._parts(X)
+            return self.to_predict(X)
         items = data.as_sequences(X, self.features_.kind, channels=self._channels())
         if not self.features_.reads_texts:
             refuse_texts(items)
         return items
 
-    def _parts(self, X: Any) -> list[Any]:
+    def to_predict(self, X: Any) -> list[Any]:
         """Return the parts that a network reads of items, to predict them; parts are taken as they are."""
         if isinstance(X, list) and X and self.features_.is_part(X[0]):
             return X

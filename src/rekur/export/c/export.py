@@ -18,6 +18,7 @@ from rekur.errors import InputError, RekurError, describe
 from rekur.export.c import check
 from rekur.export.c.constants import identifier
 from rekur.export.c.fixed_api import fixed_functions
+from rekur.export.c.forecast_export import ForecastExport
 from rekur.export.c.labels import answers
 from rekur.export.c.main_program import main_program
 from rekur.export.c.raw import raw_input, unsupported
@@ -81,6 +82,29 @@ class _Made:
     sources: dict[str, str]
     why_not: str
 
+    @property
+    def style(self) -> Style:
+        """The form of the export."""
+        return self.lowered.style
+
+    def sizes(self) -> dict[str, Any]:
+        """Return what the report says of memory and time."""
+        step, read = self.lowered.multiply_adds
+        return {
+            "per_step": self.lowered.per_step,
+            "delay": self.lowered.delay,
+            "raw_input": self.why_not or "yes",
+            "state_bytes": state_bytes(self.lowered, self.extra),
+            "buffer_bytes": self.lowered.buffer_bytes,
+            "output_bytes": 4 * self.lowered.program.output_size,
+            "multiply_adds_step": step,
+            "multiply_adds_read": read,
+        }
+
+    def readme(self, report: dict[str, Any]) -> str:
+        """Return the README.md."""
+        return readme(report, not self.why_not, self.why_not, _answers(self))
+
 
 def export_c(
     bundle: Bundle | str | os.PathLike[str],
@@ -111,7 +135,7 @@ def export_c(
         flash: most bytes that the model may take in flash memory; None for no limit.
         tolerance: the largest accepted difference from the model; by default 1e-5, and 0.25 with rounded weights or
             activations. Fixed-point code may differ by 0.01 from the model with rounded weights.
-        items: raw items on which to compare, besides random ones.
+        items: raw items, or windows of series, on which to compare, besides random ones.
         members: of the networks whose answers the model averages, the first ones that are written; None for all.
         overwrite: replace an export.
 
@@ -137,10 +161,12 @@ def export_c(
     report = _report(made, saved)
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
         raise _too_large(report, limit, model, style)
+    if model.features.cuts_items and len(items):
+        items = running.to_predict(list(items))
     report |= _prove(made, model, items, let_pass)
     report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
     files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
-    files["README.md"] = readme(report, not made.why_not, made.why_not, _answers(made))
+    files["README.md"] = made.readme(report)
     write_folder(target, {file: text.encode() for file, text in files.items()}, FORMAT, overwrite=overwrite)
     return CExport(Path(folder), tuple(sorted(files)), report)
 
@@ -168,7 +194,9 @@ def _named(name: str | None, folder: Path) -> str:
     return name
 
 
-def _make(model: _Source, style: Style) -> _Made:
+def _make(model: _Source, style: Style) -> _Made | ForecastExport:
+    if model.program.forecasts:
+        return ForecastExport.of(model.program, model.weights, model.features, model.target, style)
     lowered, features = lower_to_c(model.program, model.weights, style), model.features
     is_next = isinstance(model.target, NextTarget)
     why_not = unsupported(features) or (_EACH_STEP if lowered.per_step else "")
@@ -185,9 +213,8 @@ def _make(model: _Source, style: Style) -> _Made:
     return _Made(lowered, extra, sources, why_not)
 
 
-def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
-    lowered, style, program = made.lowered, made.lowered.style, made.lowered.program
-    step, read = lowered.multiply_adds
+def _report(made: _Made | ForecastExport, saved: Bundle) -> dict[str, Any]:
+    lowered, style, program = made.lowered, made.style, made.lowered.program
     code, measured = check.code_bytes(made.sources, style.name)
     return {
         "format": FORMAT,
@@ -196,19 +223,12 @@ def _report(made: _Made, saved: Bundle) -> dict[str, Any]:
         "bundle": saved.fingerprint,
         "task": program.task,
         "input": program.input.to_json(),
-        "per_step": lowered.per_step,
-        "delay": lowered.delay,
-        "raw_input": made.why_not or "yes",
         "precision": style.precision,
         "activations": style.activations,
         "constant_bytes": lowered.constants.bytes,
         "code_bytes": code,
         "code_measured_with": measured,
-        "state_bytes": state_bytes(lowered, made.extra),
-        "buffer_bytes": lowered.buffer_bytes,
-        "output_bytes": 4 * program.output_size,
-        "multiply_adds_step": step,
-        "multiply_adds_read": read,
+        **made.sizes(),
     }
 
 
@@ -233,7 +253,9 @@ def _answers(made: _Made) -> str:
     return ""
 
 
-def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float | None) -> dict[str, Any]:
+def _prove(
+    made: _Made | ForecastExport, model: _Source, items: Sequence[Any], tolerance: float | None
+) -> dict[str, Any]:
     """Return the differences between the compiled code and the model; raise if they exceed the tolerance."""
     proof: dict[str, Any] = {
         "compiler": check.compiler(),
@@ -245,26 +267,16 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
     }
     if proof["compiler"] is None:
         return proof
-    lowered, style, features = made.lowered, made.lowered.style, model.features
-    engine = Engine(model.program, model.weights)
-    sequences = draw_sequences(model.program, _LENGTHS)
-    if made.why_not:  # the code reads steps instead of raw input
-        sequences += _steps(model, items)
-    outputs = check.outputs(made.sources, style.name, model.program, sequences)
+    style = made.style
     rounds = style.precision == "int8" and model.program.precision != "int8"
-    reference = Engine(*in_precision(model.program, model.weights, "int8")) if rounds else engine
-    tested = [(sequences, outputs)]
-    if not made.why_not:
-        raw = [*trial_items(features), *items]
-        steps = _steps(model, raw)
-        tested.append((steps, raw_outputs(made.sources, style.name, features, raw, lowered)))
-    pairs = [(_joined(out), _joined(reference.run(steps)), _joined(engine.run(steps))) for steps, out in tested]
-    code = max(check.largest_difference(out, expected) for out, expected, _ in pairs)
-    whole = max(check.largest_difference(out, exact) for out, _, exact in pairs)
-    proof |= {"sequences": sum(len(steps) for steps, _ in tested), "items": len(items), "difference": code}
-    if style.fixed and lowered.program.output_size > 1:
-        other = [np.argmax(out, axis=1) != np.argmax(expected, axis=1) for out, expected, _ in pairs]
-        proof["changed_answers"] = int(np.concatenate(other).sum())
+    saved = model.program, model.weights
+    reference = in_precision(*saved, "int8") if rounds else saved
+    if isinstance(made, ForecastExport):
+        code, whole, tried = made.differences(saved, reference, items)
+    else:
+        code, whole, tried, changed = _differences(made, model, reference, items)
+        proof["changed_answers"] = changed
+    proof |= {"sequences": tried, "items": len(items), "difference": code}
     exact = style.activations == "exact"
     limit = CLOSE if exact and not rounds else ROUNDED
     may = (CLOSE if rounds else tolerance or CLOSE) if exact else tolerance or (FIXED if style.fixed else ROUNDED)
@@ -273,6 +285,31 @@ def _prove(made: _Made, model: _Source, items: Sequence[Any], tolerance: float |
         proof["difference_of_rounding"] = whole
         _refuse_far("the model with rounded numbers", whole, tolerance or limit)
     return proof
+
+
+def _differences(
+    made: _Made, model: _Source, reference: tuple[Program, dict[str, Array]], items: Sequence[Any]
+) -> tuple[float, float, int, int | None]:
+    """Return the largest differences of the outputs from the reference and from the model, how many sequences were
+    tried, and of fixed point how many answers change."""
+    lowered, style, features = made.lowered, made.style, model.features
+    engine = Engine(model.program, model.weights)
+    ours = engine if reference[0] is model.program else Engine(*reference)
+    sequences = draw_sequences(model.program, _LENGTHS)
+    if made.why_not:  # the code reads steps instead of raw input
+        sequences += _steps(model, items)
+    tested = [(sequences, check.outputs(made.sources, style.name, model.program, sequences))]
+    if not made.why_not:
+        raw = [*trial_items(features), *items]
+        tested.append((_steps(model, raw), raw_outputs(made.sources, style.name, features, raw, lowered)))
+    pairs = [(_joined(out), _joined(ours.run(steps)), _joined(engine.run(steps))) for steps, out in tested]
+    code = max(check.largest_difference(out, expected) for out, expected, _ in pairs)
+    whole = max(check.largest_difference(out, exact) for out, _, exact in pairs)
+    changed = None
+    if style.fixed and lowered.program.output_size > 1:
+        other = [np.argmax(out, axis=1) != np.argmax(expected, axis=1) for out, expected, _ in pairs]
+        changed = int(np.concatenate(other).sum())
+    return code, whole, sum(len(steps) for steps, _ in tested), changed
 
 
 def _joined(outputs: Any) -> Array:

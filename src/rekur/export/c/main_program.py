@@ -20,7 +20,7 @@ _ROWS = """    a line is a row of numbers, and an empty line begins anew;
     the word stream may follow the name of the program, and changes nothing"""
 
 #: begins to read a line of numbers, behind a mark of its encoding
-_BEGIN = """        char *const text = line + (number == 0 && strncmp(line, "\\357\\273\\277", 3) == 0 ? 3 : 0);
+BEGIN = """        char *const text = line + (number == 0 && strncmp(line, "\\357\\273\\277", 3) == 0 ? 3 : 0);
         char *piece;
         double value = 0.0;
         number += 1;
@@ -28,7 +28,7 @@ _BEGIN = """        char *const text = line + (number == 0 && strncmp(line, "\\3
             return refuse(number, stripped(text), "a line of text of less than 65536 bytes");
         }
 """
-_CUT = """        if (!begin_numbers(text)) {
+CUT = """        if (!begin_numbers(text)) {
             return refuse(number, stripped(text), "numbers with one kind of separator, or a whole list");
         }
 """
@@ -212,11 +212,11 @@ def _row_loop(name: str) -> str:
     while ((length = read_line(&whole)) > 0) {{
         static double values[{upper}_CHANNELS];
         int count = 0;
-{_BEGIN}        if (is_empty(text)) {{
+{BEGIN}        if (is_empty(text)) {{
             {name}_init(&state);
             continue;
         }}
-{_CUT}        while ((piece = next_piece()) != NULL) {{
+{CUT}        while ((piece = next_piece()) != NULL) {{
             if (!number_or_missing(piece, &value)) {{
                 return refuse(number, piece, "a number, or NA for one that is missing");
             }}
@@ -286,8 +286,8 @@ def _step_loop(lowered: Lowered, begins: str) -> str:
     long number = 0;
     int whole;
     while ((length = read_line(&whole)) > 0) {{
-{begin}{_BEGIN}        {name}_init(&state);
-{begins}{_CUT}        while ((piece = next_piece()) != NULL) {{
+{begin}{BEGIN}        {name}_init(&state);
+{begins}{CUT}        while ((piece = next_piece()) != NULL) {{
             if (!number_in(piece, &value) || {wrong}) {{
                 return refuse(number, piece, "{expected}");
             }}

@@ -53,7 +53,7 @@ A recurrent model ({report["task"]}) in C99: one header, one source, no allocati
 | what | size |
 | --- | --- |
 {table}
-Weights are {report["precision"]}{", with a scale a row" if report["precision"] == "int8" else ""}. {_proof(report)}
+Weights are {report["precision"]}{", with a scale a row" if report["precision"] == "int8" else ""}. {proof_text(report)}
 {_fixed(name, upper, report) if report["activations"] == "fixed" else ""}
 ## Use
 
@@ -138,7 +138,8 @@ with -ffunction-sections -fdata-sections -Wl,--gc-sections a linker leaves out b
 """
 
 
-def _proof(report: dict[str, Any]) -> str:
+def proof_text(report: dict[str, Any]) -> str:
+    """Return what was proved of an export, as sentences."""
     if report["difference"] is None:
         return "No C compiler was there when it was written: it has not been run yet."
     text = f"Run against the model on {report['sequences']} sequences before it was kept: the outputs differ by "

@@ -142,10 +142,8 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
             describe("program", "one whose texts a search finds", expected, "Export it with --to onnx.")
         )
     if program.forecasts:
-        expected = "a model with an output for its input or for each step: C has no ops of forecasts yet"
-        raise NotStreamableError(
-            describe("program", "one that forecasts", expected, "Run the bundle with rekur predict.")
-        )
+        expected = "a model with an output for its input or for each step"
+        raise NotStreamableError(describe("program", "one that forecasts", expected, "It has lower_forecasts."))
     if not program.causal:
         how = "with --causal" if program.per_step else "without --bidirectional; of series with --causal"
         fix = f"Train a model that reads forward only ({how}), or export it with --to onnx."
@@ -159,18 +157,22 @@ def lower_to_c(program: Program, weights: Mapping[str, Array], style: Style) -> 
     if kind := lacking(program):
         raise InputError(describe("op", kind, "one that C code has", "Export it with --to onnx."))
     if style.precision == "int8":
-        _check_whole(program)
+        check_int8(program)
     if style.fixed:
         return _lower_fixed(program, weights, style)
     multiplied = {op.weights["weight"] for op in program.main.ops if op.kind == "affine"}
     model = FloatModel(program, weights, Constants(), Names(), frozenset(multiplied))
     step = _step(model, _FLOAT)
     read, elided = _read(model, step, _FLOAT)
-    fields = tuple(_field(model, slot) for slot in program.state if slot.name not in elided)
+    fields = tuple(field_of(model, slot) for slot in program.state if slot.name not in elided)
     if "tangent_table" in assemble(step.uses | read.uses, style.variants)[1]:
-        points = np.tanh(np.arange(257) / 32) * 32767
-        model.constants.array("tangent_table", np.rint(points).astype(np.int16))
+        model.constants.array("tangent_table", hyperbolic_table())
     return Lowered(program, weights, style, model.constants, step, read, fields)
+
+
+def hyperbolic_table() -> Array:
+    """Return tanh at steps of 1/32 as 16-bit numbers."""
+    return np.asarray(np.rint(np.tanh(np.arange(257) / 32) * 32767), np.int16)
 
 
 def lacking(program: Program) -> str:
@@ -234,7 +236,7 @@ def _step(model: Model, dialect: _Dialect) -> Section:
     inputs = {INPUT: Register(pointer, program.input.size, len(ops))}
     section = Section(ops, inputs, {}, f"{model.prefix}copy")
     for number, op in enumerate(ops):
-        section.begin(number, op, _said(op))
+        section.begin(number, op, said(op))
         start = len(section.lines)
         (dialect.take if is_pool(op) else dialect.ops[op.kind])(model, section, op)
         section.gated(op, start)
@@ -248,7 +250,7 @@ def _read(model: Model, step: Section, dialect: _Dialect) -> tuple[Section, set[
     section = Section(ops, {}, _homes(program), f"{model.prefix}copy")
     elided = set()
     for number, op in enumerate(ops):
-        section.begin(number, op, _said(op))
+        section.begin(number, op, said(op))
         if is_pool(op):
             source = step.registers[op.reads[0]]
             last_row = source if op.kind == "last" and source.begins_zero else None
@@ -281,7 +283,8 @@ def _homes(program: Program) -> dict[str, str]:
     return homes
 
 
-def _field(model: Model, slot: State) -> tuple[str, str, int, str]:
+def field_of(model: Model, slot: State) -> tuple[str, str, int, str]:
+    """Return the member of a C state for a state of the program: type, name, length, initial value."""
     size, name = int(np.prod(slot.shape)), model.fields.of(slot.name)
     if slot.dtype == "int64":
         return _whole_type(model.program, slot), name, size, "0"
@@ -307,12 +310,13 @@ def _whole_type(program: Program, slot: State) -> str:
     return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
 
 
-def _said(op: Op) -> str:
+def said(op: Op) -> str:
+    """Return what an op is, for a comment."""
     words = [op.kind, *(str(op.options[name]) for name in ("cell", "function", "rows") if name in op.options)]
     return f"{' '.join(words)} of {', '.join(op.reads)}"
 
 
-def _check_whole(program: Program) -> None:
+def check_int8(program: Program) -> None:
     """Check that every matrix is int8: the functions of an export accept one type."""
     starts = {slot.begins for slot in program.state}
     for name, weight in program.weights.items():

@@ -7,21 +7,21 @@ from rekur.export.c.parts import assemble
 from rekur.export.c.source import Extra, Lowered
 from rekur.program import Input
 
-_SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
-_SIZES |= {"int16_t": 2, "int64_t": 8}
+SIZES = {"float": 4, "int32_t": 4, "uint32_t": 4, "uint64_t": 8, "double": 8, "uint16_t": 2, "uint8_t": 1}
+SIZES |= {"int16_t": 2, "int64_t": 8}
 
 
 def state_bytes(lowered: Lowered, extra: Extra) -> int:
     """Return ``sizeof`` the state: the widest members come first, so that only its end is padded."""
     members = _members(lowered, extra)
-    total = sum(_SIZES[kind] * max(size, 1) for kind, _, size in members)
-    widest = max((_SIZES[kind] for kind, _, _ in members), default=1)
+    total = sum(SIZES[kind] * max(size, 1) for kind, _, size in members)
+    widest = max((SIZES[kind] for kind, _, _ in members), default=1)
     return -(-max(total, 1) // widest) * widest
 
 
 def _members(lowered: Lowered, extra: Extra) -> list[tuple[str, str, int]]:
     members = [(kind, name, size) for kind, name, size, _ in lowered.fields] + list(extra.members)
-    return sorted(members, key=lambda member: -_SIZES[member[0]])
+    return sorted(members, key=lambda member: -SIZES[member[0]])
 
 
 def header(lowered: Lowered, extra: Extra) -> str:
@@ -29,7 +29,7 @@ def header(lowered: Lowered, extra: Extra) -> str:
     program, name, upper = lowered.program, lowered.style.name, lowered.style.name.upper()
     takes, step_text = _input(program.input)
     step, read = lowered.multiply_adds
-    members = "\n".join(_member(*member) for member in _members(lowered, extra))
+    members = "\n".join(member_text(*member) for member in _members(lowered, extra))
     size = state_bytes(lowered, extra)
     return f"""/* {name}: a recurrent model, {comment(program.task)}; written by Rekur.
 
@@ -110,7 +110,7 @@ def source(lowered: Lowered, extra: Extra) -> str:
     includes = "".join(f"#include <{file}>\n" for file in system)
     matrices = lowered.constants.matrices
     step, read = _signatures(lowered)
-    resets = "\n".join(_reset(member, size, value) for _, member, size, value in lowered.fields)
+    resets = "\n".join(reset_text(member, size, value) for _, member, size, value in lowered.fields)
     more = "".join(f"    {line}\n" for line in extra.reset)
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
 {includes}
@@ -179,11 +179,13 @@ def _buffers(lowered: Lowered) -> str:
     return text + (f"static {upper}_THREAD int16_t narrow[{lowered.narrow}];\n" if lowered.narrow else "")
 
 
-def _member(kind: str, name: str, size: int) -> str:
+def member_text(kind: str, name: str, size: int) -> str:
+    """Return the declaration of a member of a struct; a length of 0 is that of a scalar."""
     return f"    {kind} {name}[{size}];" if size else f"    {kind} {name};"
 
 
-def _reset(member: str, size: int, value: str) -> str:
+def reset_text(member: str, size: int, value: str) -> str:
+    """Return the statements that set a member of a state, of this length, to its initial value."""
     return f"    for (i = 0; i < {size}; ++i) {{\n        state->{member}[i] = {value};\n    }}"
 
 

@@ -27,7 +27,8 @@ class Part(NamedTuple):
 def library() -> Mapping[tuple[str, str], Part]:
     """Return every part by its name and its variant (``''`` if it has only one), in the order of the files."""
     parts: dict[tuple[str, str], Part] = {}
-    for name in ("maths", "rows", "shares", "tables", "cells", "text", "fixed", "fixed_maths", "fixed_cells"):
+    names = ("maths", "rows", "shares", "tables", "cells", "text", "fixed", "fixed_maths", "fixed_cells")
+    for name in (*names, "doubles", "windows"):
         pieces = _HEAD.split((Path(__file__).parent / f"{name}.c").read_text(encoding="utf-8"))
         for start in range(1, len(pieces), 4):
             part, variant, needs, text = pieces[start : start + 4]

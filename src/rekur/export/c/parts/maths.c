@@ -133,3 +133,60 @@ static float log_sigmoid(float x)
     const float size = x < 0.0f ? -x : x;
     return (x < 0.0f ? x : 0.0f) - logarithm(1.0f + exponential(-size));
 }
+
+/* part: apply_asinh: logarithm root */
+static void apply_asinh(float *y, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        const float x = y[i] < 0.0f ? -y[i] : y[i], square = x * x;
+        float far = x > 1e6f ? 1e6f : x;
+        far = logarithm(far + root(far * far + 1.0f)) + (x > 1e6f ? logarithm(x * 1e-6f) : 0.0f);
+        if (x < 0.25f) {
+            far = x * (1.0f + square * (-1.0f / 6.0f + square * (3.0f / 40.0f - square * (5.0f / 112.0f))));
+        }
+        y[i] = y[i] < 0.0f ? -far : far;
+    }
+}
+
+/* part: mix: exponential */
+/* the mean of the candidates of each point, weighted by the softmax of gate and prior */
+static void mix(
+    float *y, const float *gate, const float *prior, const float *candidates, int points, int priors, int count)
+{
+    int point, k;
+    for (point = 0; point < points; ++point, gate += count, candidates += count) {
+        const float *const weights = prior + point % priors * count;
+        float top = gate[0] + weights[0], mass = 0.0f, sum = 0.0f;
+        for (k = 1; k < count; ++k) {
+            top = gate[k] + weights[k] > top ? gate[k] + weights[k] : top;
+        }
+        for (k = 0; k < count; ++k) {
+            const float share = exponential(gate[k] + weights[k] - top);
+            mass += share;
+            sum += share * candidates[k];
+        }
+        y[point] = sum / mass;
+    }
+}
+
+/* part: quantiles: log_sigmoid */
+/* rising numbers around each median: a softplus of an increment times the expected error from one to the next */
+static void quantiles(
+    float *y, const float *median, const float *error, const float *increments, int points, int below, int above)
+{
+    int point, k;
+    for (point = 0; point < points; ++point, increments += below + above, y += below + 1 + above) {
+        float sum = 0.0f;
+        for (k = below; k > 0; --k) {
+            sum -= log_sigmoid(-increments[k - 1]) * error[point];
+            y[k - 1] = median[point] - sum;
+        }
+        y[below] = median[point];
+        sum = 0.0f;
+        for (k = below; k < below + above; ++k) {
+            sum -= log_sigmoid(-increments[k]) * error[point];
+            y[k + 1] = median[point] + sum;
+        }
+    }
+}
