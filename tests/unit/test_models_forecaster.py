@@ -106,7 +106,7 @@ def test_padding_is_inert_and_segments_do_not_depend_on_each_other() -> None:
     torch.testing.assert_close(swapped.view(4, 2, -1).flip(1).flatten(1), outputs, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("metric", ["rmse", "owa"])
+@pytest.mark.parametrize("metric", ["rmse", "owa", "mae_of_logs"])
 def test_gradients_in_float64_are_those_of_finite_differences(metric: str) -> None:
     spec = make_spec(cell="lstm", hidden_size=3, quantiles=(0.1, 0.5, 0.9), members=2)
     network, batch = trained(spec).double(), batch_of(spec, rows=2)
@@ -221,6 +221,7 @@ def metric_of(name: str, median: Any, truth: Any, offset: Any, mase: Any, unit: 
     huber = np.where(error * unit < 0.5, (error * unit) ** 2, error * unit - 0.25)
     return {
         "mae": error * unit,
+        "mae_of_logs": abs(log_of((median + offset) * unit) - log_of(np.maximum(truth + offset, 0) * unit)),
         "rmse": huber,
         "smape": share,
         "mase": error * mase,
@@ -228,7 +229,12 @@ def metric_of(name: str, median: Any, truth: Any, offset: Any, mase: Any, unit: 
     }[name]
 
 
-@pytest.mark.parametrize("name", ["mae", "rmse", "smape", "mase", "owa"])
+def log_of(value: Any) -> Any:
+    """Return log(value + 0.1), and its tangent at 0 below it."""
+    return np.log(np.maximum(value, 0) + 0.1) + 10 * np.minimum(value, 0)
+
+
+@pytest.mark.parametrize("name", ["mae", "mae_of_logs", "rmse", "smape", "mase", "owa"])
 def test_the_loss_is_the_metric_of_the_median_over_steps_with_a_truth(name: str) -> None:
     rng = np.random.default_rng(3)
     quantiles = np.sort(rng.normal(size=(5, H, C, 3)), axis=-1)

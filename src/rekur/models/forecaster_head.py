@@ -17,9 +17,11 @@ from rekur.models.forecaster_spec import TARGET_ROWS, check_quantiles
 from rekur.models.heads import Floats, Head
 
 #: metrics that the median is trained by
-MEDIAN_METRICS = ("mae", "rmse", "smape", "mase", "owa")
+MEDIAN_METRICS = ("mae", "mae_of_logs", "rmse", "smape", "mase", "owa")
 #: error in units of the data from which on the loss of "rmse" is linear: robust, and its minimum stays near the mean
 _HUBER = 0.5
+#: units of the data that are added to values before their logarithms
+_SHIFT = 0.1
 _SMALL = 1e-6
 
 
@@ -36,8 +38,9 @@ class DistributionHead(Head):
         horizon: steps H.
         channels: C.
         quantiles: their probabilities, rising, with 0.5 among them.
-        metric: of the median: ``mae`` and ``rmse`` in the unit of the data, ``smape`` and ``mase``, or ``owa``, the
-            mean of the latter two over those of a rival.
+        metric: of the median: ``mae`` and ``rmse`` in the unit of the data, ``smape`` and ``mase``, ``owa``, the
+            mean of the latter two over those of a rival, or ``mae_of_logs``, the mean absolute difference of
+            :math:`\log(y + 0.1)` with y in the unit of the data, linear in forecasts below 0.
         rival: sMAPE (as a share, in [0, 2]) and MASE of the rival of ``owa``, each above 0.
         pinball: weight :math:`\lambda` of the other quantiles, 0 or more.
 
@@ -108,11 +111,22 @@ class DistributionHead(Head):
             return torch.where(scaled < _HUBER, scaled**2 / (2 * _HUBER), scaled - _HUBER / 2), unit
         if self.metric == "mae":
             return error * unit, unit
+        if self.metric == "mae_of_logs":
+            return self._of_logs(median, truth, offset, unit)
         share = 2 / ((median + offset).abs() + (truth + offset).abs()).clamp(min=_SMALL)
         if self.metric == "smape":
             return error * share, share
         weight = mase.expand_as(error) if self.metric == "mase" else (share / self.rival[0] + mase / self.rival[1]) / 2
         return error * weight, weight
+
+    @staticmethod
+    def _of_logs(median: Tensor, truth: Tensor, offset: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what :meth:`_of_median` does, of logarithms; values before them are not added up, so digits stay."""
+        truth = torch.maximum(truth, -offset)
+        least, value = (truth + offset) * unit + _SHIFT, (median + offset) * unit
+        ratio = torch.maximum((median - truth) * unit / least, _SHIFT / least - 1)  # that of 0 below it
+        error = torch.log1p(ratio) + value.clamp(max=0) / _SHIFT
+        return error.abs(), unit / (value.clamp(min=0) + _SHIFT)
 
     def terms(self, outputs: NDArray[Any], targets: NDArray[Any]) -> Floats:
         """Return the summed loss of the steps of each window, and the number of steps with a truth, (N, 2)."""

@@ -37,7 +37,7 @@ A recurrent model ({report["task"]}) in C99: one header, one source, no allocati
 | --- | --- |
 {table}
 Weights are {weights}; those of ridges are float32. {proof_text(report)}
-Outputs are quantiles, less the last value of a window, in units of its scale.
+A forecast is in the unit of the values that are pushed.
 
 ## Use
 
