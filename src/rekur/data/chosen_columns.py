@@ -22,7 +22,8 @@ class Columns:
         text: the text of an item; in a long table, one text an event, joined by blanks.
         symbols: letters, or codes with blanks between, or a list of codes; in a long table, one code an event.
         series: one column with whole series (nested lists, or text with the numbers of one channel), or a list of
-            number columns of a long table, the channels.
+            columns, the channels: with numbers of a long table, or where neither ``group`` nor ``time`` is given with a
+            whole series of one channel a cell.
         values: number columns of a wide table, one row an item: its steps in order, one channel.
         label: the column with the label; several for several numbers.
         group: the column that names the sequence, in a long table.

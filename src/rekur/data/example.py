@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from rekur._check import choice
 from rekur._numbers import counted
 from rekur._values import CellError, code_of, is_missing, is_missing_label, number_of
-from rekur.data.cells import series_of, symbols_of, tags_of, text_of
+from rekur.data.cells import symbols_of, tags_of, text_of
 from rekur.data.chosen_columns import Columns, expand
 from rekur.data.groups import ROW_LIMIT, gather
+from rekur.data.row_series import begun, series_in
 from rekur.data.source import Repeats, Row, Source, Tagged, check_column
 from rekur.data.spans import may_be_spans
 from rekur.data.step_labels import labelled_steps
@@ -104,8 +105,8 @@ def examples(
             expected = "none for labels of steps, whose items are split as they come"
             raise InputError(describe("split_by column", columns.split_by, expected))
         if columns.is_long:
-            items = labelled_steps(source, columns, row_limit=row_limit, tell=tell)
-            return (Example(each.steps, each.labels, int(each.lines[0]), each.name, lines=each.lines) for each in items)
+            labelled_steps(source, columns, row_limit=row_limit, tell=tell)  # checks the columns now
+            return _labelled(source, columns, row_limit, tell)
         return _sentences(source, columns, empty)
     reader = _Reader(source, columns, label_type, label_separator, empty, labels, tell)
     return reader.long(row_limit) if columns.is_long else reader.rows()
@@ -122,13 +123,24 @@ def _by_file(source: Source, columns: Columns) -> Columns:
     return replace(columns, group=source.group)
 
 
-def _series(source: Source, columns: Columns) -> Iterator[Example]:
-    """Yield the series of a column with a list of labels for each."""
-    (series,) = expand(source, "series", columns.items())
+def _labelled(source: Source, columns: Columns, row_limit: int, tell: Callable[[str], None]) -> Iterator[Example]:
+    """Yield the items of a long table with a label for each step; or those of rows that hold whole series."""
+    rows, holds_series = begun(source, columns)
+    if holds_series and rows is not None:
+        yield from _series(source, columns, rows)
+        return
+    for each in labelled_steps(source, columns, row_limit=row_limit, tell=tell, rows=rows):
+        yield Example(each.steps, each.labels, int(each.lines[0]), each.name, lines=each.lines)
+
+
+def _series(source: Source, columns: Columns, rows: Iterator[Row]) -> Iterator[Example]:
+    """Yield the series of rows with a list of labels for each."""
+    names = expand(source, "series", columns.items())
+    series = ", ".join(names)
     labels = next((check_column(source, "label", name) for name in columns.labels()), None)
-    for row in source.rows():
+    for row in rows:
         try:
-            steps = series_of(row.get(series), series)
+            steps = series_in(row, names)
             tags = None if labels is None else tags_of(row.get(labels), labels, takes_flags=True)
             if tags is not None and len(tags) != len(steps):
                 got = f"{counted(len(steps), 'step')} and {counted(len(tags), 'label')}"
@@ -142,7 +154,7 @@ def _series(source: Source, columns: Columns) -> Iterator[Example]:
 def _sentences(source: Source, columns: Columns, empty: str) -> Iterator[Example]:
     """Return an iterator over lists of words with their tags."""
     if isinstance(columns.series, str):
-        return _series(source, columns)
+        return _series(source, columns, source.rows())
     if columns.text is None:
         raise InputError("item columns: got others; expected one with lists of words. Name it: --text tokens.")
     words = check_column(source, "text", columns.text)
@@ -197,10 +209,10 @@ class _Reader:
             raise InputError(describe("label separator", separator, f"none for labels of type {label_type}", fix))
         self._channels: tuple[int, int] | None = None  # of the first series that has steps, and its line
 
-    def rows(self) -> Iterator[Example]:
+    def rows(self, begun_rows: Iterator[Row] | None = None) -> Iterator[Example]:
         key = self._columns.id or (self._source.key if self._source.key not in self._labels else "")
         repeats = Repeats(self._source, key, self._tell)
-        for row in self._source.rows():
+        for row in self._source.rows() if begun_rows is None else begun_rows:
             line = row.line
             try:
                 item, label, together = self._item(row), self._label(row), self._split_by(row)
@@ -212,6 +224,10 @@ class _Reader:
             yield Example(item, label, line, self._id(row), group=together)
 
     def long(self, row_limit: int) -> Iterator[Example]:
+        rows, holds_series = begun(self._source, self._columns)
+        if holds_series:
+            yield from self.rows(rows)
+            return
         heads: dict[str, tuple[Any, int, str | None, str | None]] = {}  # label, line, id, split_by of each group
 
         def payload(row: Row, name: str) -> bytes:
@@ -227,7 +243,8 @@ class _Reader:
             return event
 
         group, time = self._columns.group, self._columns.time
-        for sequence in gather(self._source, payload, group=group, time=time, row_limit=row_limit, tell=self._tell):
+        how: dict[str, Any] = {"row_limit": row_limit, "tell": self._tell, "rows": rows}
+        for sequence in gather(self._source, payload, group=group, time=time, **how):
             label, line, shown, together = heads[sequence.name]
             item = self._joined(sequence.payloads)
             self._check_item(item, line)
@@ -241,7 +258,7 @@ class _Reader:
             return symbols_of(row.get(name), name)
         if self._columns.values is not None:
             return np.asarray([[number_of(row.get(step), step)] for step in self._items])
-        return series_of(row.get(name), name)
+        return series_in(row, self._items)
 
     def _event(self, row: Row) -> bytes:
         if self._columns.kind == "series":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -173,6 +173,7 @@ def gather(
     row_limit: int,
     tell: Callable[[str], None],
     tells_gaps: bool = False,
+    rows: Iterable[Row] | None = None,
 ) -> Iterator[Sequence]:
     """Yield the sequences of a long table in the order of their first rows.
 
@@ -184,6 +185,7 @@ def gather(
         row_limit: rows that are held in memory; more are sorted on disk.
         tell: is given a sentence where rows of a sequence have equal times.
         tells_gaps: it is given one about gaps in time too.
+        rows: those of the source, where some were read already.
 
     Raises:
         DataError: a cell of the group or the time is empty or cannot be read, or times are of two kinds.
@@ -195,7 +197,7 @@ def gather(
     gaps = Gaps() if tells_gaps and time is not None else None
     groups = Groups(row_limit, gaps)
     try:
-        for row in source.rows():
+        for row in source.rows() if rows is None else rows:
             try:
                 name = _group_of(row, group)
                 kind, when = time_of(row.get(time), "time") if time else ("", row.line)
@@ -213,9 +215,9 @@ def gather(
         for number, payloads in groups:
             yield Sequence(names[number], lines[number], payloads)
         if groups.ties:
-            rows = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
+            ties = f"{groups.ties} rows have" if groups.ties > 1 else "1 row has"
             tell(
-                f"{source.name}: {rows} the time of a row before in the same sequence, first in "
+                f"{source.name}: {ties} the time of a row before in the same sequence, first in "
                 f"{source.where(groups.first_tie)}; equal times keep the order of the file."
             )
         if gaps is not None and (told := gaps.sentence(time_kind, source.where)):

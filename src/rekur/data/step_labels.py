@@ -5,7 +5,7 @@ Axes: T steps, D channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +37,12 @@ class LabelledSteps(NamedTuple):
 
 
 def labelled_steps(
-    source: Source, columns: Columns, *, row_limit: int, tell: Callable[[str], None]
+    source: Source,
+    columns: Columns,
+    *,
+    row_limit: int,
+    tell: Callable[[str], None],
+    rows: Iterable[Row] | None = None,
 ) -> Iterator[LabelledSteps]:
     """Return an iterator over the items of a long table, in the order of their first rows.
 
@@ -48,6 +53,7 @@ def labelled_steps(
         columns: which column is what; checked at once.
         row_limit: rows that are held in memory; more are sorted on disk.
         tell: is given a sentence where rows of a sequence have equal times, and one about gaps in the time of numbers.
+        rows: those of the source, where some were read already.
 
     Raises:
         InputError: the items are neither words nor numbers.
@@ -74,7 +80,7 @@ def labelled_steps(
     if labels and labels[0] in items:
         raise source.error(describe("label column", labels[0], "one that items are not read from"))
     words, label = items[0] if columns.text else None, labels[0] if labels else None
-    return _read(source, columns, (words, items, label), row_limit, tell)
+    return _read(source, columns, (words, items, label), row_limit, tell, rows)
 
 
 def _read(
@@ -83,6 +89,7 @@ def _read(
     roles: tuple[str | None, list[str], str | None],
     row_limit: int,
     tell: Callable[[str], None],
+    rows: Iterable[Row] | None,
 ) -> Iterator[LabelledSteps]:
     words, channels, label = roles
     group, time = columns.group, columns.time
@@ -99,6 +106,7 @@ def _read(
         return head + _word(row.get(words), words, source).encode("utf-8", errors="surrogatepass")
 
     how: dict[str, Any] = {"group": group, "time": time, "row_limit": row_limit, "tells_gaps": words is None}
+    how["rows"] = rows
     for sequence in gather(source, payload, tell=tell, **how):
         heads = np.frombuffer(b"".join([each[: 2 * _LINE_BYTES] for each in sequence.payloads]), np.int64)
         lines, numbers = heads.reshape(-1, 2).T.copy()

@@ -40,7 +40,7 @@ class PageFacts:
         wrong: items that the best variant gets wrong.
         unsure: items that it is unsure of.
         model: the run that these are of, in words.
-        drawn: what is drawn of its items instead of these; None for nothing.
+        drawn: a gallery that draws items, where these are not listed; else None.
     """
 
     command: str = ""
