@@ -113,7 +113,7 @@ class Windows:
         sizes |= {"calendar": more.calendar_size} if more.calendar_size else {}
         doubles = [("double", name, size) for name, size in sizes.items()]
         floats = {"x": max(features.size, self.ahead_width), "output": features.segment * levels}
-        floats |= {"ahead": horizon * more.size} if more.future.names else {}
+        floats |= {"ahead": (horizon if more.future.names else 1) * more.size} if more.size else {}
         return [*doubles, *(("float", name, size) for name, size in floats.items()), *_WHOLE]
 
     @property
