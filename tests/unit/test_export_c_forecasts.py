@@ -235,6 +235,34 @@ def test_each_push_gives_what_a_session_gives(name: str, saved: Saved, built: Bu
     assert report["difference"] < 1e-5
 
 
+def lines_behind(name: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return events behind the series that a bundle keeps, and their lines."""
+    if name == "columns beside the values":
+        ahead = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
+        told = {"series": "s", "time": DAYS[102], "value": 300.0, "rain": None, "promo": ahead}
+        return [told], [f"s,{DAYS[102]},90,0,1,300,NA,{','.join(map(str, ahead))}"]
+    events: list[dict[str, Any]] = [
+        {"series": "south", "time": "2024-06-10", "value": 17.0},
+        {"series": "north", "time": "2024-06-09", "value": None},
+        {"series": "north", "time": "2024-06-10", "value": 6.0},
+    ]
+    return events, ["south,2024-06-10,17", "north,2024-06-09,NA", "north,2024-06-10,6"]
+
+
+@pytest.mark.parametrize("name", ["columns beside the values", "columns with ridges of their own, calendar"])
+def test_it_goes_on_behind_the_series_of_training(name: str, saved: Saved, built: Built) -> None:
+    binary, report = built(name)
+    assert "history.csv" in report["files"]
+    assert "history.csv" in (binary.parent / "README.md").read_text()
+    events, lines = lines_behind(name)
+    session = model_of(saved(name)).stream(continues=True)
+    for event, answer in zip(events, said(binary, lines, "series", str(binary.parent / "history.csv")), strict=True):
+        wanted = session.push(event).tentative
+        assert answer["series"] == event["series"]
+        np.testing.assert_allclose(answer["forecast"], wanted["forecast"], rtol=1e-5)
+        np.testing.assert_allclose([*answer["quantiles"].values()], [*wanted["quantiles"].values()], rtol=1e-5)
+
+
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"activations": "table"}], ids=["int8", "table"])
 def test_fewer_bits(options: dict[str, Any], saved: Saved, tmp_path: Path) -> None:
     report = export_c(saved("many series, members, gaps"), tmp_path / "c", **options).report
@@ -299,8 +327,12 @@ def test_bad_lines(built: Built) -> None:
         done = subprocess.run([str(binary), "series"], input=lines.encode(), capture_output=True, check=False)
         assert done.returncode == 2
         assert text in done.stderr.decode(), done.stderr
-    done = subprocess.run([str(binary), "data.csv"], input=b"", capture_output=True, check=False)
-    assert (done.returncode, b"got 'data.csv'; expected lines" in done.stderr) == (2, True)
+    for words, told in (
+        (["data.csv"], "got 'data.csv'; expected lines"),
+        (["series", "no.csv"], "got 'no.csv'; expected"),
+    ):
+        done = subprocess.run([str(binary), *words], input=b"", capture_output=True, check=False)
+        assert (done.returncode, told in done.stderr.decode()) == (2, True)
     assert said(binary, ["2024-01-01,1", "2024-01-02,2", "", "2023-01-01,1"])[-1] == {"forecast": None}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rekur import _check
+from rekur._history import History
 from rekur._tensors import Array
 from rekur._version import __version__
 from rekur.errors import InputError, RekurError, describe
@@ -71,6 +72,7 @@ class _Source:
     target: Target
     program: Program
     weights: dict[str, Array]
+    histories: Sequence[History] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def export_c(
     saved = replace(bundle if isinstance(bundle, Bundle) else read_bundle(bundle), members=members)
     running = model_of(saved)  # checks that features, program and target belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
-    model = _Source(saved, running.features_, running.target_, *saved.program())
+    model = _Source(saved, running.features_, running.target_, *saved.program(), running.kept_)
     saved_precision = "int8" if model.program.precision == "int8" else "float32"
     style = _style(_named(name, saved.folder), saved_precision if precision is None else precision, activations)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
@@ -196,7 +198,7 @@ def _named(name: str | None, folder: Path) -> str:
 
 def _make(model: _Source, style: Style) -> _Made | ForecastExport:
     if model.program.forecasts:
-        return ForecastExport.of(model.program, model.weights, model.features, model.target, style)
+        return ForecastExport.of(model.program, model.weights, model.features, model.target, style, model.histories)
     lowered, features = lower_to_c(model.program, model.weights, style), model.features
     is_next = isinstance(model.target, NextTarget)
     why_not = unsupported(features) or (_EACH_STEP if lowered.per_step else "")

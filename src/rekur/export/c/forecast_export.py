@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from rekur._history import History
 from rekur.export.c.constants import Array, Constants
 from rekur.export.c.forecast import Forecasting, lower_forecasts
+from rekur.export.c.forecast_history import HISTORY, history_lines
 from rekur.export.c.forecast_main import forecast_main
 from rekur.export.c.forecast_readme import forecast_readme
 from rekur.export.c.forecast_trial import expected_quantiles, pushed_quantiles, trial_windows
@@ -30,17 +32,25 @@ class ForecastExport:
         lowered: its network.
         windows: what makes its windows.
         tables: the C code of the tables of plain forecasts.
+        history: the ends of training series as lines for main.c; empty for none.
     """
 
     lowered: Forecasting
     windows: Windows
     tables: str
+    history: str = ""
 
     @classmethod
     def of(
-        cls, program: Program, weights: Mapping[str, Array], features: Any, target: Any, style: Style
+        cls,
+        program: Program,
+        weights: Mapping[str, Array],
+        features: Any,
+        target: Any,
+        style: Style,
+        histories: Sequence[History] = (),
     ) -> ForecastExport:
-        """Return the export of a saved model.
+        """Return the export of a saved model, and of the ends of series that it keeps.
 
         Raises:
             NotStreamableError: the model reads the calendar by a named time zone.
@@ -49,7 +59,9 @@ class ForecastExport:
         windows, constants = Windows(features, target), Constants()
         check_windows(windows)
         tables = add_constants(windows, constants)
-        return cls(lower_forecasts(program, weights, style, constants), windows, tables)
+        return cls(
+            lower_forecasts(program, weights, style, constants), windows, tables, history_lines(windows, histories)
+        )
 
     @property
     def style(self) -> Style:
@@ -65,7 +77,7 @@ class ForecastExport:
             f"{name}.c": source(self.lowered, self.windows, self.tables),
             "main.c": forecast_main(self.windows, name),
             "Makefile": makefile(name),
-        }
+        } | ({HISTORY: self.history} if self.history else {})
 
     def sizes(self) -> dict[str, Any]:
         """Return what the report says of memory and time."""
@@ -85,7 +97,7 @@ class ForecastExport:
 
     def readme(self, report: dict[str, Any]) -> str:
         """Return the README.md."""
-        return forecast_readme(report, self.windows)
+        return forecast_readme(report, self.windows, HISTORY if self.history else "")
 
     def differences(
         self, saved: tuple[Program, Mapping[str, Array]], reference: tuple[Program, Mapping[str, Array]], items: Any

@@ -89,6 +89,31 @@ static int time_in(const char *text, int64_t *time, int64_t *offset)
 }}
 """
 
+_MAIN = """
+int main(int argc, char **argv)
+{
+    const int by_name = argc > 1 && strcmp(argv[1], "series") == 0;
+    if ((argc > 1 && !by_name && strcmp(argv[1], "stream") != 0) || argc > (by_name ? 3 : 2)) {
+        fprintf(stderr, "got '%.60s'; expected lines on standard input, no word or stream or series\\n",
+                argv[argc - 1]);
+        return 2;
+    }
+    if (argc > 2) {
+        input = fopen(argv[2], "r");
+        if (input == NULL) {
+            fprintf(stderr, "got '%.60s'; expected a file of lines\\n", argv[2]);
+            return 2;
+        }
+        if (take_lines(by_name, 0) != 0) {
+            return 2;
+        }
+        fclose(input);
+    }
+    input = stdin;
+    return take_lines(by_name, 1);
+}
+"""
+
 _STAMPS = """        const char *stamp;
         int64_t time = 0, offset = 0;
 """
@@ -129,7 +154,14 @@ def forecast_main(windows: Windows, name: str) -> str:
     """
     whole, future = _row(windows), len(windows.covariates.future.names)
     most = f"{whole} + {name.upper()}_HORIZON * {future}" if future else str(whole)
-    reading = READ_LINE + READ_NUMBERS + READ_COUNT + READ_MISSING + _NAMES + _channels(windows)
+    reading = (
+        READ_LINE.replace("getchar()", "getc(input)")
+        + READ_NUMBERS
+        + READ_COUNT
+        + READ_MISSING
+        + _NAMES
+        + _channels(windows)
+    )
     if windows.clock:
         reading += _TIME.format(name=name) + _skip(windows, name)
         reading += (
@@ -145,24 +177,26 @@ def forecast_main(windows: Windows, name: str) -> str:
 
 /* most series, and numbers of a line: of a step, and of the steps ahead */
 #ifndef SERIES
-#define SERIES 64
+#define SERIES 128
 #endif
 #define STEP_NUMBERS {whole}
 #define MOST ({most})
 
 static {name}_state states[SERIES];
+static FILE *input;
 {reading}{_telling(name)}
-int main(int argc, char **argv)
+{_whole(windows, name)}"""
+
+
+def _whole(windows: Windows, name: str) -> str:
+    """Return the functions that take all lines of a file, and of the history and standard input."""
+    return f"""/* take all lines of the input; give 2 for one that is refused */
+static int take_lines(int by_name, int tells)
 {{
     static double forecast[{name.upper()}_HORIZON][{name.upper()}_QUANTILES], numbers[MOST];
-    const int by_name = argc > 1 && strcmp(argv[1], "series") == 0;
     size_t length;
     long number = 0;
     int whole, k, is_new = 0;
-    if (argc > 1 && !by_name && strcmp(argv[1], "stream") != 0) {{
-        fprintf(stderr, "got '%.60s'; expected lines on standard input, no word or stream or series\\n", argv[1]);
-        return 2;
-    }}
     while ((length = read_line(&whole)) > 0) {{
         const char *name = "";
         {name}_state *state;
@@ -170,7 +204,7 @@ int main(int argc, char **argv)
 {_STAMPS if windows.clock else ""}{_line(windows, name)}    }}
     return 0;
 }}
-"""
+{_MAIN}"""
 
 
 def _skip(windows: Windows, name: str) -> str:
@@ -236,7 +270,9 @@ def _line(windows: Windows, name: str) -> str:
 {gap}        if ({name}_push(state{push}) != 0) {{
             return refuse(number, "a value that is too large", "one of at most 1e30 in size");
         }}
-        tell(by_name ? name : NULL, {told}, forecast);
+        if (tells) {{
+            tell(by_name ? name : NULL, {told}, forecast);
+        }}
 """
 
 
@@ -251,13 +287,15 @@ def _usage(windows: Windows, name: str) -> str:
         names = comment(", ".join(more.future.names))
         ahead = f"\n    behind these may stand {names} of each step of the horizon: without them nothing is forecast;"
     return f"""    a line is a step of a series: {row};{ahead}
-    with the word series behind the name of the program the name of its series comes first;
+    with the word series behind the name of the program the name of its series comes first, and the name of a file may
+    follow, such as history.csv, whose lines are taken before, and nothing is written behind them;
     an empty line begins anew; between numbers stand blanks, or commas, semicolons or tabs;
     NA, NaN, null, ? and nothing between two commas are missing values;
     behind each line the forecast is written as {name}_forecast gives it, as an object in JSON"""
 
 
 def _channels(windows: Windows) -> str:
+    """Return the function that gives the channel of a series, of several also of SERIES/CHANNEL."""
     if not windows.channels:
         return ""
     rows = "".join(f"        {quoted(each.encode())},\n" for each in windows.channels)
@@ -267,8 +305,10 @@ static int channel_of(const char *name)
 {{
     static const char *const channels[{count}] = {{
 {rows}    }};
+    const char *last = strrchr(name, '/');
     int k;
-    for (k = 0; k < {count} && strcmp(channels[k], name) != 0; ++k) {{
+    last = last == NULL ? name : last + 1;
+    for (k = 0; k < {count} && strcmp(channels[k], name) != 0 && strcmp(channels[k], last) != 0; ++k) {{
     }}
     return k;
 }}

@@ -9,12 +9,13 @@ from rekur.export.c.window_api import arguments
 from rekur.export.c.windows import Windows
 
 
-def forecast_readme(report: dict[str, Any], windows: Windows) -> str:
+def forecast_readme(report: dict[str, Any], windows: Windows, history: str) -> str:
     """Return the README.md.
 
     Args:
         report: the content of ``manifest.json``.
         windows: of the model.
+        history: the file with the ends of training series; empty for none.
     """
     name, code = report["name"], report["code_bytes"]
     rows = [
@@ -55,10 +56,19 @@ A value that is pushed is the next step of its series, NaN where it is missing; 
 are scaled by the newest ones, so a forecast reads them anew: call `{name}_forecast` when it is needed, not after each
 value. It begins behind the last value that is not missing, and needs two values; steps before the first are missing. A
 series begins with nothing: push its last {features.memory} steps first ({upper}_MEMORY) to go on from them.
-{_more(windows, name)}
+{_more(windows, name)}{_of_history(name, history)}
 `make` builds `{name}`, which reads lines from standard input; main.c says how.
 Or: `cc -O3 -std=c99 main.c {name}.c -o {name}`.
 The buffer is shared: use the model from one thread at a time, or compile with `-D{upper}_THREAD=_Thread_local` (C11).
+"""
+
+
+def _of_history(name: str, history: str) -> str:
+    if not history:
+        return ""
+    return f"""
+`{history}` holds the ends of training series. `./{name} series {history}` takes its lines first, and goes on behind
+them with those of standard input, which begin with the name of a series.
 """
 
 

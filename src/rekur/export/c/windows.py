@@ -19,6 +19,7 @@ from rekur.errors import InputError, NotStreamableError, describe
 from rekur.export.c.constants import Constants
 from rekur.export.c.source import MOST_NUMBERS
 from rekur.features import WindowFeatures
+from rekur.features.base import Phrase
 from rekur.features.covariates import LARGEST, Covariates, Scaler
 from rekur.features.plain_forecasts import BACKTESTS, PlainForecasts
 from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, ROUNDING
@@ -75,7 +76,7 @@ class Windows:
     @cached_property
     def clock(self) -> Clock | None:
         """The time stamps of training; None where the calendar is not read."""
-        return Clock.from_dict(self.learnt["clock"]) if self.covariates.cycles else None
+        return Clock.from_dict(self.learnt["clock"]) if self.covariates.cycles and "clock" in self.learnt else None
 
     @property
     def instants(self) -> bool:
@@ -140,6 +141,9 @@ def check_windows(windows: Windows) -> None:
         NotStreamableError: it reads the calendar by a named time zone, or by instants in steps of months.
         InputError: its ridges are too many numbers.
     """
+    if windows.covariates.cycles and "clock" not in windows.learnt:
+        expected = "the step of the time stamps, which bundles of an earlier version lack"
+        raise NotStreamableError(describe("calendar", Phrase("none"), expected, "Train the model anew."))
     clock = windows.clock
     if clock is not None and clock.form is not None and clock.form.zone:
         expected = "one without a zone: C has no table of time zones"
