@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from rekur._tensors import Array
 from rekur.program import arithmetic
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
-from rekur.program.stages import Stage, StateArrays, back, last_steps
+from rekur.program.stages import Stage, StateArrays
 
 #: steps whose windows are laid out at once
 _BLOCK = 1 << 13
@@ -41,34 +42,32 @@ class Conv(Stage):
         self._matrix = np.ascontiguousarray(weights["weight"].transpose(0, 2, 1)).reshape(size, -1)
 
     def run(self, reads: list[Array], packed: Packed, state: StateArrays) -> Array:
-        if self.op.options.get("ahead", 0):
-            return self._centred(reads[0], packed)
-        window, name = self._window, self.op.state.get("before", "")
+        x, name, ahead = reads[0], self.op.state.get("before", ""), self.op.options.get("ahead", 0)
         history = state.get(name)
         if history is not None and packed.steps == 1:
-            steps = np.concatenate([history, reads[0][:, None]], axis=1)
+            steps = np.concatenate([history, x[:, None]], axis=1)
             state[name] = steps[:, 1:].copy()
-            return arithmetic.affine(steps.reshape(packed.rows, -1), self._matrix, self.weights["bias"], self.threads)
-        seen = [back(reads[0], history, packed, steps) for steps in range(window - 1, -1, -1)]
+            return self._product(steps.reshape(packed.rows, -1))
+        # each row by itself, with what stands before and behind it
+        beside, past = self._window - 1, self._window - 1 - ahead
+        starts = packed.starts + np.arange(packed.rows) * beside
+        steps = np.zeros((packed.total + packed.rows * beside, x.shape[1]), np.float32)
+        first = starts[packed.row] + packed.times
+        steps[first + past] = x
         if history is not None:
-            state[name] = last_steps(reads[0], history, packed)
-        return arithmetic.affine(np.concatenate(seen, axis=1), self._matrix, self.weights["bias"], self.threads)
-
-    def _centred(self, x: Array, packed: Packed) -> Array:
-        """Return the outputs (N, O) of whole sequences; beyond their ends are zeros."""
-        ahead, size = self.op.options["ahead"], x.shape[1]
+            columns = np.arange(beside)
+            steps[starts[:, None] + columns] = history
+            state[name] = steps[(starts + packed.lengths)[:, None] + columns]
+        windows = sliding_window_view(steps.reshape(-1), self._window * x.shape[1])
         out = np.empty((len(x), self.op.size), np.float32)
-        ends = packed.lengths[packed.row]
         for start in range(0, len(x), _BLOCK):
             part = slice(start, start + _BLOCK)
-            row, times = packed.row[part], packed.times[part]
-            seen = np.zeros((len(row), self._window, size), np.float32)
-            for index in range(self._window):
-                at = times + (index + ahead - self._window + 1)
-                there = (at >= 0) & (at < ends[part])
-                seen[there, index] = x[packed.first[at[there]] + row[there]]
-            out[part] = arithmetic.affine(seen.reshape(len(row), -1), self._matrix, self.weights["bias"], self.threads)
+            out[part] = self._product(windows[first[part] * x.shape[1]])
         return out
+
+    def _product(self, windows: Array) -> Array:
+        """Return the outputs (N, O) of windows (N, K · D)."""
+        return arithmetic.affine(windows, self._matrix, self.weights["bias"], self.threads)
 
 
 class Standardize(Stage):
