@@ -312,6 +312,7 @@ def test_what_c_cannot_do_is_refused_by_name(saved: Saved, tmp_path: Path, monke
 REFUSED = {
     "a,2024-01-01,1\na,2024-01-01,2": "line 2: got '2024-01-01'; expected the time of the next step",
     "a,yesterday,1": "line 1: got 'yesterday'; expected a time",
+    "a,3024-Q1,1": "line 1: got '3024-Q1'; expected a time",
     "a,2024-13-01,1": "line 1: got '2024-13-01'; expected a time",
     "a,2024-01-01,x": "line 1: got 'x'; expected a number, or NA for one that is missing",
     "a,2024-01-01": "line 1: got 0 numbers; expected 1",
@@ -333,6 +334,8 @@ def test_bad_lines(built: Built) -> None:
     ):
         done = subprocess.run([str(binary), *words], input=b"", capture_output=True, check=False)
         assert (done.returncode, told in done.stderr.decode()) == (2, True)
+    gap = said(binary, ["1700-01-01,1", "1700-01-02,2", "2255-01-01,3"])  # taken in a moment
+    assert gap[-1]["forecast"] == [3.0] * 14
     assert said(binary, ["2024-01-01,1", "2024-01-02,2", "", "2023-01-01,1"])[-1] == {"forecast": None}
 
 

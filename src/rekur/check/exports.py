@@ -10,10 +10,11 @@ import numpy as np
 from rekur._tensors import Array
 from rekur.check.finding import NotApplicable, Pair
 from rekur.check.subject import Subject, pair_rows
-from rekur.errors import SaveError
+from rekur.errors import InputError, SaveError
 from rekur.export.c import forecast_write
 from rekur.export.c.check import compiler, outputs
 from rekur.export.c.forecast import lacking_ahead, lower_forecasts
+from rekur.export.c.forecast_export import ForecastExport
 from rekur.export.c.forecast_trial import network_outputs
 from rekur.export.c.source import Extra, Style, lacking, lower_to_c, too_large
 from rekur.export.c.write import header, source
@@ -91,6 +92,21 @@ def c(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable(str(error)) from error
     for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
         yield Pair(name, row, expected)
+    if program.forecasts and subject.items:
+        yield from _pushed(subject, style)
+
+
+def _pushed(subject: Subject, style: Style) -> Iterator[Pair]:
+    """Push the values of series into an export, and compare quantiles in units of the scale of each window."""
+    try:
+        export = ForecastExport.of(*subject.saved, subject.model.features_, subject.model.target_, style)
+    except InputError:
+        return  # its windows cannot be made in C
+    named = zip(subject.names, subject.items, strict=True)
+    pairs = [(name, item) for name, item in named if np.count_nonzero(~np.isnan(item.past)) > 1]
+    rows = export.pushed([item for _, item in pairs], subject.saved)
+    for (name, _), ours, theirs in zip(pairs, *rows, strict=True):
+        yield Pair(f"{name}, value after value", ours, theirs)
 
 
 def _forecasts(subject: Subject, style: Style) -> list[Array]:

@@ -114,17 +114,21 @@ class ForecastExport:
         """
         with_values = [each for each in items if np.count_nonzero(~np.isnan(each.past)) > 1]
         windows: Sequence[Any] = [*trial_windows(self.windows), *with_values]
-        told = pushed_quantiles(self.sources, self.style.name, self.windows, windows)
-        worst = []
-        for program, weights in (reference, saved):
-            expected, scales = expected_quantiles(self.windows, ForecastEngine(program, weights), windows)
-            worst.append(largest(told, expected, scales))
+        rows = self.pushed(windows, reference, saved)
+        worst = [float(differences(rows[0], expected).max(initial=0)) for expected in rows[1:]]
         return worst[0], worst[1], len(windows)
 
+    def pushed(self, windows: Sequence[Any], *models: tuple[Program, Mapping[str, Array]]) -> list[Array]:
+        """Return what the compiled export forecasts, and what each of some models does, (N, H · Q), all in units of the
+        level and the scale of each window.
 
-def largest(told: Array, expected: Array, scales: Sequence[tuple[float, float]]) -> float:
-    """Return the largest difference of quantiles (N, H, Q), in units of the level and the scale of each window."""
-    level, scale = np.array(scales).reshape(-1, 2).T[..., None]
-    unit = np.where(scale > 0, scale, np.maximum(np.abs(level), 1.0))
-    ours, theirs = ((each.reshape(len(each), -1) - level) / unit for each in (told, expected))
-    return float(differences(ours, theirs).max(initial=0))
+        Args:
+            windows: their values are pushed up to their ends.
+            models: programs, each with its weights.
+        """
+        quantiles = [pushed_quantiles(self.sources, self.style.name, self.windows, windows)]
+        engines = [ForecastEngine(*model) for model in models]
+        expected = [expected_quantiles(self.windows, engine, windows) for engine in engines]
+        level, scale = np.array(expected[0][1]).reshape(-1, 2).T[..., None]
+        unit = np.where(scale > 0, scale, np.maximum(np.abs(level), 1.0))
+        return [(rows.reshape(len(rows), -1) - level) / unit for rows in (*quantiles, *(each[0] for each in expected))]

@@ -41,14 +41,14 @@ static int time_in(const char *text, int64_t *time, int64_t *offset)
     char kind = 0;
     *offset = 0;
     if (sscanf(text, "%4d-%c%d%n", &year, &kind, &month, &used) == 3 && (kind == 'Q' || kind == 'W')) {{
-        if (month < 1 || month > (kind == 'Q' ? 4 : 53) || text[used] != '\\0') {{
+        if (month < 1 || month > (kind == 'Q' ? 4 : 53) || text[used] != '\\0' || year < 1678 || year > 2261) {{
             return 0;
         }}
         if (kind == 'Q') {{
             *time = {name}_time(year, 3 * month - 2, 1, 0);
         }} else {{
             const int64_t days = {name}_time(year, 1, 4, 0) / INT64_C(86400000000000);
-            *time = (days - (days + 3) % 7 + 7 * (month - 1)) * INT64_C(86400000000000);
+            *time = (days - ((days + 3) % 7 + 7) % 7 + 7 * (month - 1)) * INT64_C(86400000000000);
         }}
         return 1;
     }}
@@ -58,7 +58,7 @@ static int time_in(const char *text, int64_t *time, int64_t *offset)
             return 0;
         }}
     }}
-    if (month < 1 || month > 12 || day < 1 || day > 31 || year < 1970) {{
+    if (month < 1 || month > 12 || day < 1 || day > 31 || year < 1678 || year > 2261) {{
         return 0;
     }}
     text += used;
@@ -130,13 +130,21 @@ _GAP = """        if (state->count > 0 && !skip_to(state, TIME)) {
         }
 """
 
+#: of more missing values than a state keeps only the last are pushed
+_LEAP = """    if (next < time) {{
+        const uint64_t step = (uint64_t)({name}_next(0));
+        const uint64_t steps = ((uint64_t)time - (uint64_t)next) / step;
+        next = (int64_t)((uint64_t)next + (steps > {kept} ? steps - {kept} : 0) * step);
+    }}
+"""
+
 _SKIP = """
 /* push missing values up to a time; give 0 where that is no step */
 static int skip_to({name}_state *state, int64_t time)
 {{
     const double missing = strtod("nan", NULL);
     int64_t next = {name}_next(state->times[state->count - 1]);
-{nothing}    while (next < time) {{
+{nothing}{leap}    while (next < time) {{
         (void){name}_push(state, next, missing{columns});
         next = {name}_next(next);
     }}
@@ -217,7 +225,8 @@ def _skip(windows: Windows, name: str) -> str:
         nothing[k] = missing;
     }}
 """
-    return _SKIP.format(name=name, nothing=nothing, columns=", nothing" if count else "")
+    leap = _LEAP.format(name=name, kept=windows.kept) if windows.next_time == "even" else ""
+    return _SKIP.format(name=name, nothing=nothing, leap=leap, columns=", nothing" if count else "")
 
 
 def _row(windows: Windows) -> int:

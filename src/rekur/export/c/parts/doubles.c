@@ -148,7 +148,7 @@ static int64_t day_number(int64_t time)
 }
 
 /* part: year_start */
-/* the number of the first day of a year after 0, from 1970 */
+/* the number of the first day of a year after 0; that of 1970 is 0 */
 static int64_t year_start(int64_t year)
 {
     const int64_t before = year - 1;
