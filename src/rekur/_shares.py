@@ -285,18 +285,6 @@ def _penalty(counts: NDArray[np.bool_]) -> Floats:
     return np.where(counts, np.float32(0), np.float32(-np.inf))
 
 
-def kernel_weights() -> Floats:
-    """Return the weights of the kernels, (84, 9), which add up to 0.
-
-    Example:
-        >>> kernel_weights()[0].tolist()
-        [2.0, 2.0, 2.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0]
-    """
-    weights = np.full((len(KERNELS), 2 * SIDE + 1), -1.0, np.float32)
-    np.put_along_axis(weights, np.array(KERNELS), 2.0, axis=1)
-    return weights
-
-
 def draw_shares(series: Sequence[Array], seed: int = 0, *, size: int = SHARES) -> Shares:
     """Return convolutions with biases drawn from training series: quantiles of the outputs of random ones.
 

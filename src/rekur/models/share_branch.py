@@ -82,5 +82,6 @@ class ShareBranch(nn.Module):
             return steps.new_zeros(self.spec.members, 0, self.spec.output_size)
         rows = steps.detach().cpu().float().numpy()
         series = [in_blocks(row[:length], self.spec.stride) for row, length in zip(rows, lengths.tolist(), strict=True)]
-        table = torch.from_numpy(self.shares().of(series)).to(self.matrices)
-        return torch.einsum("bf,mkf->mbk", table, self.matrices) + self.offsets[:, None]
+        table = torch.from_numpy(self.shares().of(series)).to(self.matrices.device, torch.float64)
+        scores = torch.einsum("bf,mkf->mbk", table, self.matrices.double()) + self.offsets[:, None]
+        return scores.to(self.offsets.dtype)

@@ -10,8 +10,8 @@ import numpy as np
 from rekur import _kernels
 from rekur._tensors import Array
 
-#: numbers of a row above which products are added up in parts, and numbers of a part
-_MANY, _TERMS = 4096, 512
+#: numbers of a row above which products are added up in double precision: rounding of one long sum would show
+MANY = 4096
 
 
 def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Array:
@@ -21,10 +21,6 @@ def affine(x: Array, weight: Array, bias: Array | None, threads: int = 1) -> Arr
         >>> affine(np.ones((1, 2), np.float32), np.ones((3, 2), np.float32), None).tolist()
         [[2.0, 2.0, 2.0]]
     """
-    if x.shape[1] > _MANY:  # rounding of one long sum would show
-        parts = (slice(first, first + _TERMS) for first in range(0, x.shape[1], _TERMS))
-        y = sum(affine(x[:, part], np.ascontiguousarray(weight[:, part]), None, threads) for part in parts)
-        return np.asarray(y if bias is None else y + bias)
     if _kernels.kernels is None:
         y = x @ weight.T
         return y if bias is None else np.asarray(y + bias)

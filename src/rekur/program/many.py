@@ -121,6 +121,8 @@ def one_step_stage(
         threads: most threads of the kernels.
         matrices: output register of a product -> packed matrix, shared too; by default they are not packed.
     """
+    if op.kind == "affine" and weights["weight"].shape[1] > arithmetic.MANY:
+        return make_stage(op, weights, threads)
     if op.kind == "affine" and matrices is not None and hasattr(_kernels.kernels, "Matrix"):
         return _PackedAffine(op, weights, threads, matrices)
     if op.kind == "affine":

@@ -60,7 +60,15 @@ class Embed(Stage):
 class Affine(Stage):
     """A product with a matrix."""
 
+    def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
+        super().__init__(op, weights, threads)
+        weight = weights["weight"]
+        self._double = weight.T.astype(np.float64) if weight.shape[1] > arithmetic.MANY else None
+
     def rows(self, reads: list[Array]) -> Array:
+        if self._double is not None:
+            y = reads[0].astype(np.float64) @ self._double
+            return np.asarray(y + self.weights.get("bias", np.float32(0)), np.float32)
         return arithmetic.affine(reads[0], self.weights["weight"], self.weights.get("bias"), self.threads)
 
 

@@ -15,10 +15,11 @@ from rekur._ids import UNKNOWN
 from rekur.export.c.constants import Array, Constants, Names
 from rekur.export.c.section import Section, at
 from rekur.program import Op, Program
+from rekur.program.arithmetic import MANY
 from rekur.program.ops import SCALE
 
-#: columns of a product that are added up by themselves, so that the rounding of many stays small
-_ADDED = 512
+#: columns of a long product that are added up by themselves, and then exactly
+_ADDED = 64
 
 
 @dataclass
@@ -233,15 +234,22 @@ def _affine(model: FloatModel, section: Section, op: Op) -> None:
     x, y = section.read(op.reads[0]), section.write(op)
     model.start(section, y, model.vector(op, "bias"), op.size)
     first, width, matrix = op.options.get("rows", [0])[0], model.width(op.reads[0]), model.matrix(op, "weight")
-    if width <= _ADDED:
+    if width <= MANY:
         section.call("add_product", y, matrix, first, op.size, 0, width, x)
         return
-    section.uses |= {"add", "add_product", "zero"}
-    sums, size = section.scratch(op.size), op.size
+    section.uses |= {"add", "add_exactly", "add_product", "zero"}
+    sums, lost, size = section.scratch(op.size), section.scratch(op.size), op.size
     count = f"{width} - at < {_ADDED} ? {width} - at : {_ADDED}"
-    lines = ["{", "    int at;", f"    for (at = 0; at < {width}; at += {_ADDED}) {{", f"        zero({sums}, {size});"]
+    lines = [
+        "{",
+        "    int at;",
+        f"    zero({lost}, {size});",
+        f"    for (at = 0; at < {width}; at += {_ADDED}) {{",
+        f"        zero({sums}, {size});",
+    ]
     lines.append(f"        add_product({sums}, {matrix}, {first}, {size}, at, {count}, {x} + at);")
-    section.lines += [*lines, f"        add({y}, {sums}, {size});", "    }", "}"]
+    section.lines += [*lines, f"        add_exactly({y}, {lost}, {sums}, {size});", "    }"]
+    section.lines += [f"    add({y}, {lost}, {size});", "}"]
 
 
 def _activation(model: FloatModel, section: Section, op: Op) -> None:

@@ -11,9 +11,10 @@ from typing import cast
 
 import numpy as np
 
-from rekur._shares import KERNELS, SIDE, kernel_weights
+from rekur._shares import KERNELS, SIDE
+from rekur._tensors import Array
 from rekur.export.onnx.frame import Frame
-from rekur.export.onnx.graph import Value
+from rekur.export.onnx.graph import Graph, Value
 from rekur.program import Op
 
 _LOWEST = float(np.finfo(np.float32).min)
@@ -79,10 +80,8 @@ def _shares(frame: Frame, op: Op, x: Value) -> Value:
         side, combinations = SIDE * dilation, slice(number * len(KERNELS), (number + 1) * len(KERNELS))
         ends = np.array([side, 0, 0, side, 0, 0], np.int64)
         padded = graph.node("Pad", x, ends, np.zeros((), np.float32))
-        # differences from the center are exactly 0 where a series is constant
         taps = [padded.slice(tap * dilation, (tap - 2 * SIDE) * dilation or None, 0) - x for tap in range(2 * SIDE + 1)]
-        matrix = (kernel_weights()[:, :, None] * channels[combinations, None]).reshape(len(KERNELS), -1)
-        outputs = graph.node("Concat", *taps, axis=2) @ matrix.T.astype(np.float32)
+        outputs = _outputs(graph, taps, channels[combinations])
         margin, whole = np.array(side, np.int64), (number + np.arange(len(KERNELS))) % 2 == 0
         late = graph.node("GreaterOrEqual", times, margin).unsqueeze(1)
         early = graph.node("Less", times.unsqueeze(1), graph.node("Sub", lengths, margin))
@@ -97,6 +96,32 @@ def _shares(frame: Frame, op: Op, x: Value) -> Value:
         shares.append((sums / steps.cast("float32").unsqueeze(2)).reshape(-1, end - first))
         first = end
     return graph.node("Concat", *shares, axis=1)
+
+
+def _outputs(graph: Graph, taps: list[Value], channels: Array) -> Value:
+    """Return the outputs (T, B, 84) of all kernels, from taps minus their center (T, B, D), added up in the one order.
+
+    Args:
+        graph: the graph.
+        taps: differences from the center, which are exactly 0 where a series is constant.
+        channels: 1 where a convolution reads a channel, (84, D).
+    """
+    three = np.array(3, np.float32)
+    taps = [tap * three for tap in taps]
+    total = taps[0]
+    for tap in taps[1:]:
+        total = total + tap
+    mean, width = total / np.array(9, np.float32), channels.shape[1]
+    columns = graph.node("Concat", *(tap - mean for tap in taps), axis=2)
+    nothing = (2 * SIDE + 1) * width  # a further column, of zeros
+    columns = graph.node("Pad", columns, np.array([0, 0, 0, 0, 0, 1], np.int64), np.zeros((), np.float32))
+    outputs: Value | None = None
+    for number in range(int(channels.sum(axis=1).max())):
+        there, channel = channels.sum(axis=1) > number, np.argsort(~channels, axis=1, kind="stable")[:, number]
+        for each in np.array(KERNELS).T:
+            term = graph.node("Gather", columns, np.where(there, each * width + channel, nothing), axis=2)
+            outputs = term if outputs is None else outputs + term
+    return outputs if outputs is not None else taps[0]
 
 
 def _next_last(frame: Frame, op: Op, x: Value) -> Value:

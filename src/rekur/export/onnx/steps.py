@@ -16,7 +16,7 @@ from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Value
 from rekur.export.onnx.recur import recur
 from rekur.program import Op
-from rekur.program.arithmetic import LEAST_SHARE
+from rekur.program.arithmetic import LEAST_SHARE, MANY
 
 _LOWEST = float(np.finfo(np.float32).min)
 _FUNCTIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "asinh": "Asinh"}
@@ -48,8 +48,12 @@ def _affine(frame: Frame, op: Op, reads: list[Value]) -> Value:
         matrix = weight.slice(first, end, 0).transpose(1, 0)
     else:
         matrix = frame.graph.turned(weight)
-    product = reads[0] @ matrix
-    return product + frame.weight(op, "bias") if "bias" in op.weights else product
+    x, bias = reads[0], frame.weight(op, "bias") if "bias" in op.weights else None
+    if frame.weights[op.weights["weight"]].shape[1] > MANY:
+        product = x.cast("float64") @ matrix.cast("float64")
+        return (product if bias is None else product + bias.cast("float64")).cast("float32")
+    product = x @ matrix
+    return product if bias is None else product + bias
 
 
 def _activation(frame: Frame, op: Op, reads: list[Value]) -> Value:

@@ -411,3 +411,15 @@ static void apply_log(float *y, int size)
         y[i] = logarithm(y[i] > 1e-30f ? y[i] : 1e-30f);
     }
 }
+
+/* part: add_exactly */
+/* adds up numbers, and what rounding loses */
+static void add_exactly(float *y, float *lost, const float *x, int size)
+{
+    int i;
+    for (i = 0; i < size; ++i) {
+        const float sum = y[i] + x[i], part = sum - y[i];
+        lost[i] += (y[i] - (sum - part)) + (x[i] - part);
+        y[i] = sum;
+    }
+}
