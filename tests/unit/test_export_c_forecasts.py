@@ -263,13 +263,18 @@ def test_it_goes_on_behind_the_series_of_training(name: str, saved: Saved, built
         np.testing.assert_allclose([*answer["quantiles"].values()], [*wanted["quantiles"].values()], rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"precision": "int8"}, {"activations": "table"}], ids=["int8", "table"])
+@pytest.mark.parametrize(
+    "options",
+    [{"precision": "int8"}, pytest.param({"activations": "table"}, marks=pytest.mark.slow)],
+    ids=["int8", "table"],
+)
 def test_fewer_bits(options: dict[str, Any], saved: Saved, tmp_path: Path) -> None:
     report = export_c(saved("many series, members, gaps"), tmp_path / "c", **options).report
     assert 0 < report["difference_of_rounding"] < 0.25
     assert report["difference"] < (1e-5 if "precision" in options else 1e-3)
 
 
+@pytest.mark.slow
 def test_a_bundle_in_int8(saved: Saved, tmp_path: Path) -> None:
     small = write_quantised(saved("many series, members, gaps"), tmp_path / "small", "int8")
     assert export_c(small, tmp_path / "c").report["difference"] < 1e-5

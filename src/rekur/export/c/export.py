@@ -237,7 +237,8 @@ def _report(made: _Made | ForecastExport, saved: Bundle) -> dict[str, Any]:
 def _too_large(report: dict[str, Any], limit: int, model: _Source, style: Style) -> InputError:
     takes = report["constant_bytes"] + (report["code_bytes"] or 0)
     expected = f"at most {limit} bytes, the flash that was stated"
-    fix = "Train a smaller one: --hidden-size, --embedding-size or --max-vocabulary."
+    options = " or --lookback" if model.program.forecasts else ", --embedding-size or --max-vocabulary"
+    fix = f"Train a smaller one: --hidden-size{options}."
     if model.program.precision == "bfloat16":
         fix = "Take the bundle that it was made from, with precision='int8' (--precision int8)."
     elif style.precision != "int8":
