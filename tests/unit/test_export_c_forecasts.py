@@ -352,6 +352,7 @@ def test_the_check_of_a_bundle_runs_it(saved: Saved) -> None:
         subject = subject_of(bundle, data)
         findings = {finding.name: finding for finding in check_bundle(subject)}
         assert findings["C"].holds is True, findings["C"]
+        assert findings["stream"].holds is (None if data is None else True), findings["stream"]
     _ = subject.whole
     subject.sequences[0].ahead[:] += 1
     assert {finding.name: finding.holds for finding in check_bundle(subject)}["C"] is False

@@ -78,7 +78,10 @@ def windows_of(features: Any, corpus: Any, count: int) -> tuple[list[Any], list[
 def events_of(window: Any, features: Any) -> Iterator[dict[str, Any]]:
     """Yield the values before the origin of a window as events with their columns, from the first one on."""
     history = window.history
+    key = {"series": window.name}
+    if history.name and len(history.channels) > 1:
+        key["channel"] = history.channels[window.channel]
     columns = ColumnReader(features.covariates).events(history, window.origin, features.horizon)
     for step, value in enumerate(window.past.tolist()):
         time = {} if history.step.unit == "row" else {"time": history.stamp(step)}
-        yield {"series": "series", "value": value, **time, **columns[step]}
+        yield {**key, "value": value, **time, **columns[step]}
