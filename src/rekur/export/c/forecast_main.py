@@ -296,8 +296,8 @@ def _usage(windows: Windows, name: str) -> str:
         names = comment(", ".join(more.future.names))
         ahead = f"\n    behind these may stand {names} of each step of the horizon: without them nothing is forecast;"
     return f"""    a line is a step of a series: {row};{ahead}
-    with the word series behind the name of the program the name of its series comes first, and the name of a file may
-    follow, such as history.csv, whose lines are taken before, and nothing is written behind them;
+    with the word series behind the name of the program the name of its series comes first (SERIES/CHANNEL where series
+    have several), and the name of a file may follow, such as history.csv: its lines are taken before, in silence;
     an empty line begins anew; between numbers stand blanks, or commas, semicolons or tabs;
     NA, NaN, null, ? and nothing between two commas are missing values;
     behind each line the forecast is written as {name}_forecast gives it, as an object in JSON"""
