@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import pytest
 
 from rekur import Forecaster
 from rekur._calendar import CalendarStep, calendar_features
+from rekur._history import History
 from rekur.check import check_bundle, subject_of
 from rekur.data.labelled import labelled
 from rekur.errors import InputError, NotStreamableError, RekurError
 from rekur.export.c import check, export_c, windows
 from rekur.export.c.forecast_export import ForecastExport
+from rekur.export.c.forecast_history import ends_of
 from rekur.export.c.parts import assemble
 from rekur.export.c.source import Style
 from rekur.export.c.windows import Windows
@@ -253,7 +255,7 @@ def lines_behind(name: str) -> tuple[list[dict[str, Any]], list[str]]:
 def test_it_goes_on_behind_the_series_of_training(name: str, saved: Saved, built: Built) -> None:
     binary, report = built(name)
     assert "history.csv" in report["files"]
-    assert "history.csv" in (binary.parent / "README.md").read_text()
+    assert "`history.csv` holds the ends of" in (binary.parent / "README.md").read_text()
     events, lines = lines_behind(name)
     session = model_of(saved(name)).stream(continues=True)
     for event, answer in zip(events, said(binary, lines, "series", str(binary.parent / "history.csv")), strict=True):
@@ -261,6 +263,16 @@ def test_it_goes_on_behind_the_series_of_training(name: str, saved: Saved, built
         assert answer["series"] == event["series"]
         np.testing.assert_allclose(answer["forecast"], wanted["forecast"], rtol=1e-5)
         np.testing.assert_allclose([*answer["quantiles"].values()], [*wanted["quantiles"].values()], rtol=1e-5)
+
+
+def test_series_that_are_left_out_of_the_ends_are_counted(saved: Saved) -> None:
+    model: Any = model_of(saved("many series, members, gaps"))
+    whole = History("a", ("value",), np.arange(1.0, 9.0)[:, None])
+    named = [replace(whole, name=name) for name in ("a", "b,c", "d" * 64, "e [f]", *map(str, range(70)))]
+    ends = ends_of(Windows(model.features_, model.target_), named)
+    assert (ends.series, ends.left_out) == (64, 10)
+    assert "holds the ends of 64 training series, and not those of 10 more (at most 64," in ends.told()
+    assert {line.split(",")[0] for line in ends.lines.splitlines()} == {"a", *map(str, range(63))}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 from rekur._history import History
 from rekur.export.c.constants import Array, Constants
 from rekur.export.c.forecast import Forecasting, lower_forecasts
-from rekur.export.c.forecast_history import HISTORY, history_lines
+from rekur.export.c.forecast_history import HISTORY, Ends, ends_of
 from rekur.export.c.forecast_main import forecast_main
 from rekur.export.c.forecast_readme import forecast_readme
 from rekur.export.c.forecast_trial import expected_quantiles, pushed_quantiles, trial_windows
@@ -32,13 +32,13 @@ class ForecastExport:
         lowered: its network.
         windows: what makes its windows.
         tables: the C code of the tables of plain forecasts.
-        history: the ends of training series as lines for main.c; empty for none.
+        ends: of training series, as lines for main.c.
     """
 
     lowered: Forecasting
     windows: Windows
     tables: str
-    history: str = ""
+    ends: Ends
 
     @classmethod
     def of(
@@ -59,9 +59,7 @@ class ForecastExport:
         windows, constants = Windows(features, target), Constants()
         check_windows(windows)
         tables = add_constants(windows, constants)
-        return cls(
-            lower_forecasts(program, weights, style, constants), windows, tables, history_lines(windows, histories)
-        )
+        return cls(lower_forecasts(program, weights, style, constants), windows, tables, ends_of(windows, histories))
 
     @property
     def style(self) -> Style:
@@ -77,7 +75,7 @@ class ForecastExport:
             f"{name}.c": source(self.lowered, self.windows, self.tables),
             "main.c": forecast_main(self.windows, name),
             "Makefile": makefile(name),
-        } | ({HISTORY: self.history} if self.history else {})
+        } | ({HISTORY: self.ends.lines} if self.ends.lines else {})
 
     def sizes(self) -> dict[str, Any]:
         """Return what the report says of memory and time."""
@@ -97,7 +95,7 @@ class ForecastExport:
 
     def readme(self, report: dict[str, Any]) -> str:
         """Return the README.md."""
-        return forecast_readme(report, self.windows, HISTORY if self.history else "")
+        return forecast_readme(report, self.windows, f"`{HISTORY}` {self.ends.told()}" if self.ends.lines else "")
 
     def differences(
         self, saved: tuple[Program, Mapping[str, Array]], reference: tuple[Program, Mapping[str, Array]], items: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,15 +19,38 @@ MOST_SERIES = 64
 _LONGEST, _NO_NAME = 63, set(",;\t\r\n[]")
 
 
-def history_lines(windows: Windows, histories: Sequence[History]) -> str:
-    """Return a line a step: the name of its series, the time, and numbers as main.c reads them.
+class Ends(NamedTuple):
+    """The ends of series as lines.
+
+    Attributes:
+        lines: a line a step: the name of its series, the time, and numbers as main.c reads them.
+        series: how many series they are of.
+        left_out: how many are left out.
+    """
+
+    lines: str = ""
+    series: int = 0
+    left_out: int = 0
+
+    def told(self) -> str:
+        """Return which series these are, in words."""
+        held = f"holds the ends of {self.series:,} training series"
+        if not self.left_out:
+            return held
+        marks = "tabs, commas, semicolons and brackets"
+        rule = f"at most {MOST_SERIES}, with names of up to {_LONGEST} bytes without {marks}"
+        return f"{held}, and not those of {self.left_out:,} more ({rule})"
+
+
+def ends_of(windows: Windows, histories: Sequence[History]) -> Ends:
+    """Return the ends of training series as lines.
 
     Args:
         windows: of the model.
         histories: the ends of series; of the first of them, and of those with names that a line may have.
     """
     lines = list[str]()
-    count = 0
+    count = left_out = 0
     for history in histories:
         several = bool(history.name) and len(history.channels) > 1
         for channel, label in enumerate(history.channels):
@@ -34,7 +58,9 @@ def history_lines(windows: Windows, histories: Sequence[History]) -> str:
             if count < MOST_SERIES and name and len(name.encode()) <= _LONGEST and not _NO_NAME & set(name):
                 lines += _lines(windows, history, channel, name)
                 count += 1
-    return "".join(f"{line}\n" for line in lines)
+            else:
+                left_out += 1
+    return Ends("".join(f"{line}\n" for line in lines), count, left_out)
 
 
 def _lines(windows: Windows, history: History, channel: int, name: str) -> Iterator[str]:

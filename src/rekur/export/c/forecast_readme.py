@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rekur.export.c.forecast_history import HISTORY
 from rekur.export.c.readme import proof_text
 from rekur.export.c.window_api import arguments
 from rekur.export.c.windows import Windows
@@ -15,7 +16,7 @@ def forecast_readme(report: dict[str, Any], windows: Windows, history: str) -> s
     Args:
         report: the content of ``manifest.json``.
         windows: of the model.
-        history: the file with the ends of training series; empty for none.
+        history: the file with the ends of training series, and what it holds; empty for none.
     """
     name, code = report["name"], report["code_bytes"]
     rows = [
@@ -67,8 +68,8 @@ def _of_history(name: str, history: str) -> str:
     if not history:
         return ""
     return f"""
-`{history}` holds the ends of training series. `./{name} series {history}` takes its lines first, and goes on behind
-them with those of standard input, which begin with the name of a series.
+{history}. `./{name} series {HISTORY}` takes its lines first, and goes on behind them with those of standard input,
+which begin with the name of a series.
 """
 
 
