@@ -139,7 +139,7 @@ class Shares:
             "starts": np.cumsum(sizes) - sizes,
             "sizes": sizes,
             **times._asdict(),
-            "before": earlier,
+            "before": None if earlier is None else np.ascontiguousarray(earlier, np.int64),
             result: np.empty((len(series), self.size), kind),
         }
         _count_above(values, _kernels.processors() if threads is None else threads)
