@@ -139,13 +139,14 @@ def test_a_program_is_its_model(lengths: list[int], dropout: float, **options: A
 @draws(15)
 @given(
     cell=st.sampled_from([cell for cell in CELLS if cell != "mlstm"]),  # which has no kernel
-    lengths=st.lists(st.integers(1, 8), min_size=2, max_size=5),
+    lengths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    times=st.sampled_from([1, 17]),
 )
-def test_batch_mates_do_not_matter_to_a_bit_on_the_kernels(cell: str, lengths: list[int]) -> None:
-    model = make(cell=cell, pooling="last+max")
+def test_batch_mates_do_not_matter_to_a_bit_on_the_kernels(cell: str, lengths: list[int], times: int) -> None:
+    model = make(cell=cell, pooling="last+mean+max+attention")
     engine, sequences = Engine(*lower(model)), draw(model, lengths)
-    whole = engine.run(sequences)
-    for sequence, scores in zip(sequences, whole, strict=True):
+    whole = engine.run(sequences * times)  # many sequences are added up otherwise than few
+    for sequence, scores in zip(sequences * times, whole, strict=True):
         np.testing.assert_array_equal(engine.run([sequence])[0], scores)
 
 

@@ -73,13 +73,19 @@ class Mean(PoolStage):
 
 
 def _sums(x: Array, packed: Packed) -> Array:
-    """Return the sum of the steps (N, D) of each sequence, (R, D)."""
+    """Return the sum of the steps (N, D) of each sequence, (R, D), added up step after step whatever the batch."""
     if packed.total < _MANY * packed.steps:
-        return np.asarray(np.add.reduceat(x[packed.by_row], packed.starts, axis=0))
+        rows, ends = x[packed.by_row], packed.starts + packed.lengths
+        return np.stack([_sum(rows[first:end]) for first, end in zip(packed.starts, ends, strict=True)])
     sums = x[: packed.rows].copy()
     for first, active in zip(packed.first[1:].tolist(), packed.active[1:].tolist(), strict=True):
         sums[:active] += x[first : first + active]
     return sums
+
+
+def _sum(rows: Array) -> Array:
+    """Return the sum of rows (T, D), (D,), added up one after the other: NumPy adds a single column up in parts."""
+    return np.asarray(np.add.accumulate(rows)[-1] if rows.shape[1] == 1 else rows.sum(axis=0))
 
 
 class Max(PoolStage):
