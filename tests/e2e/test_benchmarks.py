@@ -91,16 +91,15 @@ def test_steps_are_checked_and_timed(tmp_path: Path) -> None:
 def test_pushes_are_checked_and_timed(tmp_path: Path) -> None:
     page = page_with_marks(tmp_path, "push_speed")
     printed = result_of(run("push_speed.py", "--repeats", "1", "--json", "--markdown", page))
-    inputs = ("characters", "words", "rows", "symbols")
-    assert [(row["section"], row["cell"]) for row in printed["rows"]] == [
-        (name, cell) for name in inputs for cell in ("lstm", "gru")
-    ]
+    recurrent = [(name, cell) for name in ("characters", "words", "rows", "symbols") for cell in ("LSTM", "GRU")]
+    series = [("series", "5 causal nets"), ("series", "5 causal nets and ridge")]
+    assert [(row["section"], row["model"]) for row in printed["rows"]] == [*recurrent, *series]
     for row in printed["rows"]:
         assert row["error"] < 1e-5
         for us in row["us"].values():
             assert 0 < us["median"] <= us["p99"]
         assert row["us"]["step"]["median"] < row["us"]["push"]["median"]
-    assert page.read_text(encoding="utf-8").count("\n| ") == 10
+    assert page.read_text(encoding="utf-8").count("\n| ") == 12
 
 
 def test_comparisons_of_simulated_results_are_counted(tmp_path: Path) -> None:
