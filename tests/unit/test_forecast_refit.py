@@ -13,8 +13,10 @@ from rekur import Forecaster
 from rekur.cli.app import main
 from rekur.errors import BundleError, InputError
 from rekur.features.covariates import Scaler
+from rekur.models import DistributionHead
 from rekur.runtime import load
 from rekur.tasks.base.item_stages import ItemStages
+from rekur.tasks.forecast import forecaster
 
 TINY: dict[str, Any] = {"horizon": 4, "epochs": 1, "hidden_size": 4, "lookback": 8, "verbose": False}
 
@@ -40,6 +42,20 @@ def test_nothing_is_learnt_from_the_steps_that_are_left_out() -> None:
     assert one.split.parts[0].first == 52
     assert one.features_.to_dict() == other.features_.to_dict()
     assert one.target_.to_dict() | {"offsets": None} == other.target_.to_dict() | {"offsets": None}
+
+
+def test_mae_is_trained_by_logarithms_of_one_series_without_values_below_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = []
+
+    def recorded(*arguments: Any, **how: Any) -> DistributionHead:
+        heads.append(how["metric"])
+        return DistributionHead(*arguments, **how)
+
+    monkeypatch.setattr(forecaster, "DistributionHead", recorded)
+    above, below = _series(0), _series(0) - 40
+    for histories in ([above], [below], [above, _series(1)], [np.column_stack([above, _series(1)])]):
+        Forecaster(**TINY, metric="mae", refit=False, baseline=False).fit(histories)
+    assert heads == ["mae_of_logs", "mae", "mae", "mae"]
 
 
 def test_the_rival_reads_what_was_fitted_again(tmp_path: Path) -> None:

@@ -81,8 +81,9 @@ def c(subject: Subject) -> Iterator[Pair]:
     if flaw := too_large(program):
         raise NotApplicable(flaw.removesuffix("."))
     style = Style("model", "int8" if program.precision == "int8" else "float32")
+    export = _forecaster(subject, style) if program.forecasts else None
     try:
-        if program.forecasts:
+        if export is not None:
             scores = _forecasts(subject, style)
         else:
             lowered = lower_to_c(program, weights, style)
@@ -92,16 +93,20 @@ def c(subject: Subject) -> Iterator[Pair]:
         raise NotApplicable(str(error)) from error
     for name, row, expected in zip(subject.names, scores, subject.whole, strict=True):
         yield Pair(name, row, expected)
-    if program.forecasts and subject.items:
-        yield from _pushed(subject, style)
+    if export is not None and subject.items:
+        yield from _pushed(subject, export)
 
 
-def _pushed(subject: Subject, style: Style) -> Iterator[Pair]:
-    """Push the values of series into an export, and compare quantiles in units of the scale of each window."""
+def _forecaster(subject: Subject, style: Style) -> ForecastExport:
+    """Return the export of a forecaster."""
     try:
-        export = ForecastExport.of(*subject.saved, subject.model.features_, subject.model.target_, style)
-    except InputError:
-        return  # its windows cannot be made in C
+        return ForecastExport.of(*subject.saved, subject.model.features_, subject.model.target_, style)
+    except InputError as error:
+        raise NotApplicable(str(error).removesuffix(".")) from error
+
+
+def _pushed(subject: Subject, export: ForecastExport) -> Iterator[Pair]:
+    """Push the values of series into an export, and compare quantiles in units of the scale of each window."""
     named = zip(subject.names, subject.items, strict=True)
     pairs = [(name, item) for name, item in named if np.count_nonzero(~np.isnan(item.past)) > 1]
     rows = export.pushed([item for _, item in pairs], subject.saved)

@@ -112,11 +112,7 @@ def split(
             raise InputError(describe(name, len(values), f"{len(labels)}, one for each row"))
     strata = _strata(labels)
     units = units_of(len(labels), [v for v in (keys, groups) if v is not None])
-    by_class: dict[Hashable, list[list[int]]] = {}
-    mixed: list[list[int]] = []
-    for unit in units:
-        same = all(strata[i] == strata[unit[0]] for i in unit)
-        (by_class.setdefault(strata[unit[0]], []) if same else mixed).append(unit)
+    by_class, mixed = _by_class(units, strata)
     valid: list[int] = []
     for members in by_class.values():
         valid += _choose(members, share, random)
@@ -234,6 +230,18 @@ def _choose(members: list[list[int]], share: float, random: np.random.Generator)
             chosen += unit
             left -= 1
     return chosen or min(order, key=len)
+
+
+def _by_class(
+    units: list[list[int]], strata: Sequence[Hashable]
+) -> tuple[dict[Hashable, list[list[int]]], list[list[int]]]:
+    """Return the units that hold one class by it, and those that hold several."""
+    by_class: dict[Hashable, list[list[int]]] = {}
+    mixed: list[list[int]] = []
+    for unit in units:
+        is_pure = all(strata[i] == strata[unit[0]] for i in unit)
+        (by_class.setdefault(strata[unit[0]], []) if is_pure else mixed).append(unit)
+    return by_class, mixed
 
 
 def _choose_mixed(

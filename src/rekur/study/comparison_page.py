@@ -117,13 +117,10 @@ def kind_of(result: ComparisonResult | ModelComparison, *, is_clear: bool) -> st
     """Return whether an answer is bad news, as where the best loses to the rival, or good, where it is clear."""
     rival, ranked = (result.rival or {}).get(result.metric), result.ranked()
     mean = result.statistics.variants[ranked[0]].mean if ranked else None
-    if (
-        rival is not None
-        and mean is not None
-        and mean != rival
-        and (mean > rival) != result.statistics.larger_is_better
-    ):
-        return "worse"
+    if rival is not None and mean is not None:
+        ahead = mean - rival if result.statistics.larger_is_better else rival - mean
+        if ahead < 0:
+            return "worse"
     return "better" if is_clear else ""
 
 

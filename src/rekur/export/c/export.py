@@ -155,25 +155,25 @@ def export_c(
     running = model_of(saved)  # checks that features, program and target belong to one model
     target = check_folder(folder, FORMAT, overwrite=overwrite)
     model = _Source(saved, running.features_, running.target_, *saved.program(), running.kept_)
-    saved_precision = "int8" if model.program.precision == "int8" else "float32"
-    style = _style(_named(name, saved.folder), saved_precision if precision is None else precision, activations)
+    style = _style(_named(name, saved.folder), precision, activations, model.program)
     limit = None if flash is None else _check.whole("flash", flash, low=1)
     let_pass = None if tolerance is None else _check.tolerance("tolerance", tolerance)
     made = _make(model, style)
     report = _report(made, saved)
     if limit is not None and report["constant_bytes"] + (report["code_bytes"] or 0) > limit:
         raise _too_large(report, limit, model, style)
-    if model.features.cuts_items and len(items):
-        items = running.to_predict(list(items))
-    report |= _prove(made, model, items, let_pass)
-    report["files"] = sorted([*made.sources, MANIFEST, "README.md"])
-    files = {**made.sources, MANIFEST: json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
-    files["README.md"] = made.readme(report)
+    raw = running.to_predict(list(items)) if model.features.cuts_items and len(items) else items
+    report |= _prove(made, model, raw, let_pass)
+    report["files"] = names = sorted([*made.sources, MANIFEST, "README.md"])
+    manifest = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    files = {**made.sources, MANIFEST: manifest, "README.md": made.readme(report)}
     write_folder(target, {file: text.encode() for file, text in files.items()}, FORMAT, overwrite=overwrite)
-    return CExport(Path(folder), tuple(sorted(files)), report)
+    return CExport(Path(folder), tuple(names), report)
 
 
-def _style(name: str, precision: str, activations: str) -> Style:
+def _style(name: str, precision: str | None, activations: str, program: Program) -> Style:
+    if precision is None:
+        precision = "int8" if program.precision == "int8" else "float32"
     style = Style(
         name,
         _check.choice("precision", precision, PRECISIONS),

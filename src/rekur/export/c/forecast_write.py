@@ -123,7 +123,6 @@ def source(lowered: Forecasting, windows: Windows | None, tables: str = "") -> s
         uses, variants = uses | uses_of(windows), (*variants, windows.next_time)
     uses = uses | ({"matrix"} if lowered.constants.matrices else set())
     parts, _ = assemble(uses, variants)
-    resets = "\n".join(reset_text(member, size, value) for _, member, size, value in lowered.fields)
     return f"""/* {name}: a recurrent model, {comment(lowered.program.task)}; written by Rekur. */
 {_SYSTEM}
 #include "{name}.h"
@@ -144,7 +143,14 @@ def source(lowered: Forecasting, windows: Windows | None, tables: str = "") -> s
 
 {parts}
 {tables}{lowered.constants.matrices}
-/* ── the network ── */
+{_network(lowered, name)}{"" if windows is None else _of_windows(windows, name)}"""
+
+
+def _network(lowered: Forecasting, name: str) -> str:
+    """Return the functions of the network."""
+    upper = name.upper()
+    resets = "\n".join(reset_text(member, size, value) for _, member, size, value in lowered.fields)
+    return f"""/* ── the network ── */
 
 static void begin_network(network_state *state)
 {{
@@ -172,7 +178,7 @@ void {name}_network(const float *past, int rows, const float *ahead, int segment
         tell_segment(&left, ahead + i * {upper}_AHEAD_ROW, outputs + i * {upper}_OUTPUT);
     }}
 }}
-{"" if windows is None else _of_windows(windows, name)}"""
+"""
 
 
 def _statics(lowered: Forecasting, windows: Windows | None) -> str:

@@ -99,11 +99,11 @@ def _shares(frame: Frame, op: Op, x: Value) -> Value:
 
 
 def _outputs(graph: Graph, taps: list[Value], channels: Array) -> Value:
-    """Return the outputs (T, B, 84) of all kernels, from taps minus their center (T, B, D), added up in the one order.
+    """Return the outputs (T, B, 84) of all kernels, added up in the order in which :mod:`rekur._shares` does it.
 
     Args:
         graph: the graph.
-        taps: differences from the center, which are exactly 0 where a series is constant.
+        taps: the nine steps of a kernel less the middle one, (T, B, D); exactly 0 where a series is constant.
         channels: 1 where a convolution reads a channel, (84, D).
     """
     three = np.array(3, np.float32)

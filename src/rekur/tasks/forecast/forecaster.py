@@ -205,8 +205,8 @@ class Forecaster(ForecastOptions, ItemEstimator):
         """Return the loss by the metric that decides, and that of the quantiles."""
         distribution = cast(DistributionTarget, target)
         how: dict[str, Any] = {"metric": distribution.decides}
-        if distribution.decides == "mae" and distribution.non_negative:
-            how["metric"] = "mae_of_logs"  # a few large values would else decide
+        if distribution.decides == "mae" and distribution.non_negative and len(self.split.parts) == 1:
+            how["metric"] = "mae_of_logs"  # a few large values would else decide; of several series low ones would
         if distribution.decides == "owa":
             last = {context["window"].name: row for row in train_set.rows if (context := train_set.contexts[row])}
             rows = np.array(list(last.values()))
