@@ -37,7 +37,7 @@ public:
         }
         for (const auto& [name, to] : {std::pair{"power", &s_.power}, {"share", &s_.share}, {"rounding", &s_.rounding},
                                        {"largest_log", &s_.largest_log}, {"largest_input", &s_.largest_input},
-                                       {"largest_candidate", &s_.largest_candidate}}) {
+                                       {"largest_candidate", &s_.largest_candidate}, {"small", &s_.small}}) {
             *to = given.number(name);
         }
         check_sizes();
@@ -47,6 +47,8 @@ public:
             throw std::invalid_argument("ridges: expected those whose mean is a candidate.");
         }
         s_.usual_groups = given.whole("usual_groups");
+        s_.channels = given.whole("channels");
+        if (s_.channels > 0) s_.levels = given.array<const double>("levels", 4 * s_.channels, true);
         if (s_.usual_groups > 0) s_.usual = given.array<const double>("usual", s_.usual_groups * s_.candidates(), true);
     }
 

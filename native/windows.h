@@ -32,16 +32,21 @@ struct WindowSetting {
     int64_t mean_first = 0, mean_last = 0;  // ridges whose mean is a candidate
     const double* usual = nullptr;          // errors on training windows, (groups, K); null for none
     int64_t usual_groups = 0;
+    const double* levels = nullptr;  // of each channel in training, (channels, 4): rekur.features.usual_levels
+    int64_t channels = 0;
     bool non_negative = false, beyond = true, logs = false, gaps = false;
     double power = 1.0;
-    double share = 0.0, largest_log = 0.0, largest_input = 0.0, largest_candidate = 0.0, rounding = 0.0;
+    double share = 0.0, largest_log = 0.0, largest_input = 0.0, largest_candidate = 0.0, rounding = 0.0, small = 0.0;
 
     int64_t candidates() const { return static_cast<int64_t>(ridges.size() + periods.size()) + 1; }
     int64_t slots() const { return between * std::max<int64_t>(backtests - 1, 0) + 1; }  // of remembered errors
     int64_t rows() const { return lookback / segment; }
     int64_t row() const { return segment * (gaps ? 4 : 3); }
     int64_t segments() const { return horizon / segment; }
-    int64_t segment_row() const { return segments() + 2 + 3 * candidates() + 2 * segment * candidates() + segment; }
+    int64_t among_usual() const { return channels ? 5 + channels : 0; }
+    int64_t segment_row() const {
+        return segments() + 2 + among_usual() + 3 * candidates() + 2 * segment * candidates() + segment;
+    }
 };
 
 // The errors of the candidates at earlier origins, which belong to Python: an origin u has the slot u mod slots.
@@ -289,6 +294,7 @@ private:
         std::vector<float> statics{input(share), input(std::log(standard.spread))};
         for (size_t k = 0; k < count; ++k) statics.push_back(input(-(relative[k] = std::log(relative[k])) / 4));
         for (size_t k = 0; k < count; ++k) statics.push_back(input(share + relative[k]));
+        for (const double each : among_usual(values, unit)) statics.push_back(input(each));
         for (int64_t a = 0; a < s_.segments(); ++a) {
             float* to = ahead + a * s_.segment_row();
             for (int64_t place = 0; place < s_.segments(); ++place) *to++ = place == a ? 1.0f : 0.0f;
@@ -306,6 +312,26 @@ private:
             for (size_t k = 0; k < count; ++k) *to++ = static_cast<float>(std::log(std::max(weights[k], 1e-12)));
             std::fill(to, to + M, static_cast<float>(error));
         }
+    }
+
+    // Where values lie among those that their channel had in training; zeros for other channels.
+    Numbers among_usual(Numbers values, double unit) const {
+        Numbers found(static_cast<size_t>(s_.among_usual()), 0.0);
+        if (group_ >= s_.channels) return found;
+        const double* usual = s_.levels + 4 * group_;
+        const auto count = static_cast<int64_t>(values.size());
+        for (double& each : values) {
+            each = ((s_.logs ? std::log(std::max(each, 0.0) + usual[0]) : each) - usual[1]) / usual[2];
+        }
+        const double mean = mean_of(values.data(), count);
+        const int64_t season = std::min(s_.season, count);
+        found[0] = values.back();
+        found[1] = mean_of(values.data() + count - season, season);
+        found[2] = mean;
+        found[3] = std::log(std::max(deviation_of(values.data(), count, mean), s_.small));
+        found[4] = std::log(std::max(unit / usual[3], s_.small));
+        found[static_cast<size_t>(5 + group_)] = 1.0;
+        return found;
     }
 
     // The weight of each candidate by its error; where errors are 0, only those count.

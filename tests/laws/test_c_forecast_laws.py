@@ -63,12 +63,15 @@ def test_windows_of_any_form(data: st.DataObject) -> None:
     segment, beyond = data.draw(st.sampled_from([1, 3, H])), data.draw(st.booleans(), label="beyond")
     periods = data.draw(st.sampled_from([(1,), (SEASON,), (7, SEASON)]), label="periods")
     histories = made(seed, channels=channels, columns=columns)
+    if channels > 1 and data.draw(st.booleans(), label="one series a channel"):
+        histories = histories[:1]
     if is_below := data.draw(st.booleans(), label="values below 0"):
         for history in histories:
             history.values[:] -= 11
     trained = [Window(each, channel, 80) for each in histories for channel in range(channels)]
     lookback = data.draw(st.sampled_from([H, 24, 30]), label="look-back")
     features = WindowFeatures(lookback, H, segment, periods, beyond=beyond).fit(trained)
+    assert bool(features.plain.levels) == (channels > 1 and len(histories) == 1)
     sizes: dict[str, Any] = {"input_size": features.size, "ahead_size": features.ahead_size, "segment": segment}
     spec = ForecasterSpec(**sizes, horizon=H, candidates=features.candidates, cell="gru", hidden_size=4)
     network = build_forecaster(spec, seed=0)

@@ -63,9 +63,9 @@ def test_origins_end_a_horizon_before_the_end() -> None:
 
 def test_training_windows_are_no_more_than_the_limit() -> None:
     block = FilledSeries([np.arange(100.0), np.arange(40.0)], lookback=10, horizon=5)
-    rows, origins = training_windows(block, 1)
+    rows, origins = training_windows(block)
     assert (len(rows), origins.min(), origins[rows == 0].max(), origins[rows == 1].max()) == (86 + 26, 10, 95, 35)
-    assert len(training_windows(block, 1, limit=20)[0]) <= 20
+    assert len(training_windows(block, limit=20)[0]) <= 20
 
 
 # ── candidates ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,9 +83,9 @@ def test_naives_by_hand() -> None:
 )
 def test_a_ridge_is_the_least_squares_solution_on_scaled_windows(scaling: Scaling) -> None:
     series = [seasonal(60, 1, period=4), seasonal(50, 2, period=4)]
-    plain = PlainForecasts.fit(series, 3, (4,), stride=1, penalty=2.0)
+    plain = PlainForecasts.fit(series, 3, (4,), penalty=2.0)
     block = FilledSeries(series, plain.lookback, 3)
-    rows, origins = training_windows(block, 1)
+    rows, origins = training_windows(block)
     windows, scales = block.windows(rows, origins), plain.scales(block, rows, origins)
     scaled = scale_windows(windows, scales, scaling, 4)
     inputs = (scaled.values - scaled.location) / scaled.divisor

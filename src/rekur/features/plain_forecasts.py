@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from rekur._filled_series import BLOCK, Beside, FilledSeries, rolling_origins
 from rekur.features.covered_ridges import CoveredRidge, Reading, fit_covered_ridges
+from rekur.features.usual_levels import usual_levels
 from rekur.features.window_ridges import Ridge, Scaling, blocks, fit_ridges, scalings_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: most windows that ridges are fitted on
-LARGEST_FIT = 60_000
-#: windows below which more of them are taken
-FEWEST_WINDOWS = 8_000
+LARGEST_FIT = 100_000
 #: of the errors that weigh the combination
 POWER = 8.0
 #: most channels with ridges of their own
@@ -50,6 +49,8 @@ class PlainForecasts:
         covered: ridges that read covariates.
         channels: names of the channels that have ridges of their own; empty for none.
         beyond: whether errors at earlier origins, and a scale of twice the look-back, are read from before the window.
+        levels: of the values of each of ``channels`` in training, where each is one series, so that a network can
+            compare a window with them; see :func:`rekur.features.usual_levels.usual_levels`.
     """
 
     lookback: int
@@ -61,6 +62,7 @@ class PlainForecasts:
     covered: tuple[CoveredRidge, ...] = ()
     channels: tuple[str, ...] = ()
     beyond: bool = True
+    levels: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def fit(
@@ -72,12 +74,11 @@ class PlainForecasts:
         lookback: int | None = None,
         channels: Sequence[str] = (),
         beyond: bool = True,
-        stride: int = 4,
         penalty: float | None = None,
         limit: int = LARGEST_FIT,
         beside: Beside | None = None,
     ) -> Self:
-        """Return candidates whose ridges are fitted on windows at every ``stride``-th origin of each series.
+        """Return candidates whose ridges are fitted on windows at all origins of each series, or regularly spaced ones.
 
         Args:
             series: the values of each before the first origin of a forecast, float; NaN where missing.
@@ -88,10 +89,8 @@ class PlainForecasts:
             channels: name of the channel of each series; where there are several but few, each has ridges of its own
                 beside those of all.
             beyond: whether anything before a window is read.
-            stride: steps between origins; it falls while windows are few, and rises until there are no more than
-                ``limit``.
             penalty: of the ridges, in squared units of the scaled windows; None to choose that of each.
-            limit: most windows.
+            limit: most windows; the steps between origins rise from 1 until there are no more.
             beside: covariates and calendar of the series.
 
         Raises:
@@ -104,10 +103,11 @@ class PlainForecasts:
         least = min(float(np.nanmin(values)) for values in series)
         each = tuple(dict.fromkeys(channels))
         each = each if 1 < len(each) <= MOST_CHANNELS else ()
-        plain = cls(lookback, horizon, periods, least >= 0, (), channels=each, beyond=beyond)
+        levels = usual_levels(series, logs=least >= 0) if len(series) == len(each) else ()
+        plain = cls(lookback, horizon, periods, least >= 0, (), channels=each, beyond=beyond, levels=levels)
         groups = [plain.group_of(channel) for channel in channels] or None
         block = FilledSeries(series, lookback, horizon, beside, groups)
-        rows, origins = training_windows(block, stride, limit)
+        rows, origins = training_windows(block, limit)
         season = plain.season
         scales, scalings = plain.scales(block, rows, origins), scalings_of(lookback, season, least >= 0)
         covered = fit_covered_ridges(block, rows, origins, scales, season, least >= 0)
@@ -243,8 +243,8 @@ class PlainForecasts:
             for ridge in self.covered
         ]
         lists = {"periods": list(self.periods), "channels": list(self.channels)}
-        errors = [list(each) for each in self.errors]
-        return {**saved, **lists, "errors": errors, "ridges": ridges, "covered": covered}
+        tables = {"errors": [list(each) for each in self.errors], "levels": [list(each) for each in self.levels]}
+        return {**saved, **lists, **tables, "ridges": ridges, "covered": covered}
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
@@ -262,7 +262,9 @@ class PlainForecasts:
         if errors and not isinstance(errors[0], list):  # one row before channels had their own
             errors = [errors]
         lists = {"periods": tuple(saved["periods"]), "channels": tuple(saved.get("channels", ()))}
-        learnt = {"errors": tuple(map(tuple, errors)), "ridges": tuple(ridges), "covered": tuple(covered)}
+        tables = {"errors": errors, "levels": saved.get("levels", ())}
+        learnt: dict[str, Any] = {name: tuple(map(tuple, table)) for name, table in tables.items()}
+        learnt |= {"ridges": tuple(ridges), "covered": tuple(covered)}
         return cls(**{**saved, **lists, **learnt})
 
     def at(self, block: FilledSeries, rows: Ints, origins: Ints) -> Floats:
@@ -336,18 +338,17 @@ def combination_weights(errors: Floats, power: float = POWER) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def training_windows(block: FilledSeries, stride: int, limit: int = LARGEST_FIT) -> tuple[Ints, Ints]:
-    """Return the rows and origins (N,) of training windows: every ``stride``-th origin with a whole horizon behind it.
+def training_windows(block: FilledSeries, limit: int = LARGEST_FIT) -> tuple[Ints, Ints]:
+    """Return the rows and origins (N,) of training windows: every origin with a whole horizon behind it.
 
-    The look-back fits before the first origin; half of a series that is too short for that comes before it. The
-    stride falls while there are fewer than :data:`FEWEST_WINDOWS`, and rises until there are no more than ``limit``.
+    The look-back fits before the first origin; half of a series that is too short for that comes before it. Where
+    there are more than ``limit``, only every second origin is taken, every third, and so on.
     """
     last = block.lengths - block.horizon
     earliest = np.maximum(np.minimum(block.lookback, last // 2), block.first + 2)
     usable = np.flatnonzero(last >= earliest)
     spans = (last - earliest)[usable]
-    while stride > 1 and int((spans // stride + 1).sum()) < FEWEST_WINDOWS:
-        stride -= 1
+    stride = 1
     while int((spans // stride + 1).sum()) > max(limit, len(usable)):
         stride += 1
     origins = [

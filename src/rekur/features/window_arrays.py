@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rekur._filled_series import BLOCK, Beside, FilledSeries, Floats, Ints
 from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights
+from rekur.features.usual_levels import among_usual, usual_size
 from rekur.features.window_ridges import SHARE
 
 #: numbers that the network reads lie between minus and plus this
@@ -84,10 +85,11 @@ class WindowReader:
 
     @property
     def ahead_size(self) -> int:
-        """Numbers of the first block of a segment: position, statics, scaled candidates, covariates."""
+        """Numbers of the first block of a segment: position, those of the window, scaled candidates, covariates."""
         count, more = len(self.plain.names), self.covariates or Covariates()
         beside = more.static.width + self.segment * more.future.width + more.calendar_size
-        return self.plain.horizon // self.segment + _STATICS + 2 * count + self.segment * count + beside
+        of_window = _STATICS + 2 * count + usual_size(self.plain.levels)
+        return self.plain.horizon // self.segment + of_window + self.segment * count + beside
 
     @property
     def memory(self) -> int:
@@ -164,6 +166,8 @@ class WindowReader:
         scaled = np.clip((turned - location) / spread, -LARGEST_INPUT, LARGEST_INPUT).reshape(candidates.shape)
         share, logs = np.log(unit / (np.abs(values).mean(axis=1) + unit)), np.log(relative)
         told = [share, np.log(spread[:, 0]), *(-logs / 4).T, *(share[:, None] + logs).T]
+        if plain.levels:
+            told += [*among_usual(plain.levels, values, unit, block.groups[rows], plain.season, logs=self.logs).T]
         statics = np.clip(np.stack(told, axis=1), -LARGEST_INPUT, LARGEST_INPUT)
         distances = (candidates - level[:, None, None]) / unit[:, None, None]
         distances = np.clip(distances, -LARGEST_CANDIDATE, LARGEST_CANDIDATE)

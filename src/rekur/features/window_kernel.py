@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rekur import _kernels
 from rekur.features.plain_forecasts import BACKTESTS, PlainForecasts
+from rekur.features.usual_levels import SMALL
 from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, ROUNDING, WindowReader
 from rekur.features.window_ridges import LARGEST_LOG, SHARE
 
@@ -103,6 +104,9 @@ def _described(reader: WindowReader) -> dict[str, Any]:
         "largest_log": LARGEST_LOG,
         "largest_input": LARGEST_INPUT,
         "largest_candidate": LARGEST_CANDIDATE,
+        "small": SMALL,
+        "channels": len(plain.levels),
+        "levels": np.array(plain.levels, np.float64),
         "ridges": _ridges(plain),
         "usual_groups": 0 if errors is None else len(errors),
         "usual": errors,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rekur.export.c.window_api import arguments
 from rekur.export.c.windows import Windows
+from rekur.features.usual_levels import NUMBERS
 
 #: parts that the functions call
 USES = frozenset(
@@ -27,6 +28,7 @@ def uses_of(windows: Windows) -> set[str]:
     uses, more = set(USES), windows.covariates
     uses |= {"scale_row"} if more.size or more.static.width else set()
     uses |= {"row_at"} if more.size else set()
+    uses |= {"among_usual"} if windows.plain.levels else set()
     uses |= {"covered_ridge"} if windows.plain.covered else set()
     uses |= {"effect_at"} if windows.plain.covered and more.future.width else set()
     if windows.clock is not None:
@@ -211,7 +213,7 @@ static void write_ahead(const live_series *state, const scaled_window *window, i
     for (k = 0; k < CANDIDATES; ++k) {{
         *x++ = input(window->share + work.errors[k]);
     }}
-    for (i = 0; i < SEGMENT * CANDIDATES; ++i) {{
+{_among_usual(windows)}    for (i = 0; i < SEGMENT * CANDIDATES; ++i) {{
         const double each = candidates[i % CANDIDATES * HORIZON + i / CANDIDATES];
         *x++ = input(({turned} - window->location) / window->spread);
     }}
@@ -231,9 +233,23 @@ static void write_ahead(const live_series *state, const scaled_window *window, i
 """
 
 
+def _among_usual(windows: Windows) -> str:
+    """Return the lines that tell where a window lies among the values of its channel; none without their levels."""
+    if not windows.plain.levels:
+        return ""
+    return f"""    for (k = 0; k < {NUMBERS}; ++k) {{
+        *x++ = input(work.usual[k]);
+    }}
+    for (k = 0; k < CHANNEL_LEVELS; ++k) {{
+        *x++ = state->channel == k ? 1.0f : 0.0f;
+    }}
+"""
+
+
 def forecast_code(windows: Windows, name: str) -> str:
     """Return the functions that write quantiles in the unit of the data, and a forecast."""
     parameters = arguments(windows, name)["of"]
+    usual = "    among_usual(&window, state->channel);\n" if windows.plain.levels else ""
     return f"""{_quantiles(windows)}
 int {name}_forecast(const {name}_state *state{parameters})
 {{
@@ -254,7 +270,7 @@ int {name}_forecast(const {name}_state *state{parameters})
         return 1;
     }}
 {_known_ahead(windows)}    scale_window(&window, count);
-    scale = plain_scale(count);
+{usual}    scale = plain_scale(count);
     backtest(state, first, count, scale);
     scale_errors(&window);
     write_candidates(state, count, scale);

@@ -22,6 +22,7 @@ from rekur.features import WindowFeatures
 from rekur.features.base import Phrase
 from rekur.features.covariates import LARGEST, Covariates, Scaler
 from rekur.features.plain_forecasts import BACKTESTS, PlainForecasts
+from rekur.features.usual_levels import NUMBERS, SMALL
 from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, ROUNDING
 from rekur.features.window_ridges import LARGEST_LOG, SHARE, Scaling
 from rekur.features.window_stream import Clock
@@ -111,6 +112,7 @@ class Windows:
         sizes |= {"window": plain.lookback, "logs": plain.lookback, "candidates": count * horizon}
         sizes |= {"errors": count, "weights": count, "z": levels}
         sizes |= {"inputs": plain.lookback} if plain.covered else {}
+        sizes |= {"usual": NUMBERS} if plain.levels else {}
         sizes |= {"calendar": more.calendar_size} if more.calendar_size else {}
         doubles = [("double", name, size) for name, size in sizes.items()]
         floats = {"x": max(features.size, self.ahead_width), "output": features.segment * levels}
@@ -168,6 +170,8 @@ def add_constants(windows: Windows, constants: Constants) -> str:
     errors = np.array(plain.errors or np.ones(len(plain.names)), np.float64).reshape(-1, len(plain.names))
     constants.array("usual_errors", errors.reshape(-1))
     constants.array("levels", np.array(target.levels))
+    if plain.levels:
+        constants.array("usual_levels", np.array(plain.levels, np.float64).reshape(-1))
     if target.offsets is not None:
         constants.array("offsets", np.ascontiguousarray(target.offsets.T, np.float64).reshape(-1))
     if more.size + more.static.width:
@@ -238,6 +242,8 @@ def macros_of(windows: Windows) -> dict[str, Any]:
         "CANDIDATES": len(plain.names),
         "USUAL_GROUPS": max(1, len(plain.errors)),
         "LEVELS": len(target.levels),
+        "CHANNEL_LEVELS": len(plain.levels),
+        "SMALL": repr(SMALL),
         "MEDIAN": target.median,
         "SHARE": repr(SHARE),
         "ROUNDING": repr(ROUNDING),

@@ -312,6 +312,32 @@ static void scale_window(scaled_window *window, int count)
     window->spread = window->spread > ROUNDING * long_size(window->location) ? window->spread : 1.0;
 }
 
+/* part: among_usual: scaled_window filled_at mean_of deviation_of long_logarithm */
+/* where the values of a window lie among those that their channel had in training: the last one, the last season and all
+   of them; their deviation and the scale of the window; zeros for other channels */
+static void among_usual(const scaled_window *window, int channel)
+{
+    const double *const usual = usual_levels + 4 * (channel < CHANNEL_LEVELS ? channel : 0);
+    const int season = SEASON < LOOKBACK ? SEASON : LOOKBACK;
+    double spread, unit;
+    int i;
+    for (i = 0; i < LOOKBACK; ++i) {
+        const double value = filled_at(window->count - LOOKBACK + i);
+        const double turned = LOGS ? long_logarithm((value > 0.0 ? value : 0.0) + usual[0]) : value;
+        work.window[i] = (turned - usual[1]) / usual[2];
+    }
+    spread = deviation_of(work.window, LOOKBACK);
+    unit = window->unit / usual[3];
+    work.usual[0] = work.window[LOOKBACK - 1];
+    work.usual[1] = mean_of(work.window + LOOKBACK - season, season);
+    work.usual[2] = mean_of(work.window, LOOKBACK);
+    work.usual[3] = long_logarithm(spread > SMALL ? spread : SMALL);
+    work.usual[4] = long_logarithm(unit > SMALL ? unit : SMALL);
+    for (i = 0; i < 5; ++i) {
+        work.usual[i] = channel < CHANNEL_LEVELS ? work.usual[i] : 0.0;
+    }
+}
+
 /* part: scale_errors: scaled_window weigh long_logarithm */
 /* the expected error of the combination of plain forecasts, and logarithms of their errors, in the unit of the window */
 static void scale_errors(scaled_window *window)
