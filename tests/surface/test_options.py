@@ -68,7 +68,7 @@ TASK_OPTIONS = {
     },
     "tag": {
         "data": f"{INPUT} --valid --valid-fraction --vectors --cut --bad-spans {WORD_FEATURES} --missing",
-        "model": f"{MODEL} --causal --part-size --projection-size --kernel-size --look-ahead {WORD_DROPOUT}",
+        "model": f"{MODEL} --causal --part-size --projection-size --kernel-size --look-ahead --members {WORD_DROPOUT}",
         "training": f"{TRAINING} --batch-steps --chunk-length",
     },
     "translate": {

@@ -10,7 +10,7 @@ import torch
 
 from rekur.errors import InputError
 from rekur.lower import lower
-from rekur.models import SeriesNetwork, SeriesSpec, build_series
+from rekur.models import SeriesNetwork, SeriesSpec, TaggerSpec, build_series, build_tagger
 from rekur.program import Engine, draw_sequences, in_precision
 from rekur.program.members import members_of, with_members
 
@@ -37,6 +37,21 @@ def test_fewer_members_give_what_they_give_alone(joint: str, count: int, precisi
     if joint == "softmax":  # scores mean the same up to a constant
         outputs, expected = (each - each.max(axis=1, keepdims=True) for each in (outputs, expected))
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_fewer_members_of_a_tagger_give_what_they_give_alone(precision: str) -> None:
+    model = build_tagger(TaggerSpec(columns=(9, 6), cell="gru", hidden_size=5, output_size=3, members=2), seed=0).eval()
+    for _, head in model.members:
+        torch.nn.init.normal_(head.weight)
+    program, weights = in_precision(*lower(model), precision)
+    assert members_of(program) == 2
+    fewer, kept_weights = with_members(program, weights, 1)
+    model.others = torch.nn.ModuleList()
+    sequences = draw_sequences(program, (5, 1, 9))
+    outputs = Engine(fewer, kept_weights).run(sequences)
+    for one, other in zip(outputs, Engine(*in_precision(*lower(model), precision)).run(sequences), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_more_members_than_there_are_is_refused() -> None:

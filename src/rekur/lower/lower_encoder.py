@@ -45,8 +45,8 @@ def _columns(building: Builder, embedding: ColumnEmbedding, spec: EncoderSpec) -
             names.append(
                 building.add(Op("embed", ("input",), f"part.{column}", spec.part_size, table, options=options))
             )
-    if embedding.vectors is not None:
-        table = {"table": building.weight(embedding.vectors.weight)}
+    if embedding.fixed is not None:
+        table = {"table": building.weight(embedding.fixed.weight)}
         options = {"column": len(spec.columns) - 1}
         names.append(building.add(Op("embed", ("input",), "vectors", spec.vector_size, table, options=options)))
     if len(names) == 1:
@@ -60,7 +60,7 @@ def _part_table(building: Builder, weight: Tensor, offsets: Tensor) -> str:
         return building.weight(weight)
     values = np.array(weight.detach().cpu().float().numpy())
     values[offsets.cpu().numpy()] = 0
-    return building.array("parts", values)
+    return building.array(f"{building.prefix}parts", values)
 
 
 def lower_conv(building: Builder, reads: str, conv: CausalConv) -> str:

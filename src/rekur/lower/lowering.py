@@ -26,6 +26,7 @@ from rekur.models import (
     SequenceModel,
     SequenceSpec,
     SeriesNetwork,
+    TagNetwork,
 )
 from rekur.models.sequence import VectorEmbedding
 from rekur.models.transformer import is_transformer
@@ -89,9 +90,14 @@ def has_encoder(model: nn.Module) -> bool:
 
 def _stepped(model: Any, task: str) -> tuple[Program, Arrays]:
     building, spec = builder_of(model), model.encoder.spec
-    columns = spec.columns
-    register = lower_encoder(building, model.encoder)
-    building.affine(register, "scores", model.head)
+    columns, scores = spec.columns, list[str]()
+    members = model.members if isinstance(model, TagNetwork) else [(model.encoder, model.head)]
+    for index, (encoder, head) in enumerate(members):
+        building.prefix = f"{index}." if len(members) > 1 else ""
+        scores.append(building.affine(lower_encoder(building, encoder), "scores", head))
+    building.prefix = ""
+    if len(scores) > 1:
+        building.add(Op("average", tuple(scores), "average", building.ops[-1].size))
     source = Input("ids", len(columns), columns) if columns else Input("rows", spec.input_size)
     return building.program(task, source), building.arrays
 

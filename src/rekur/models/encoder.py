@@ -88,6 +88,7 @@ class ColumnEmbedding(nn.Module):
         self.words = Embedding(sizes[0], size, token_dropout=token_dropout)
         self.parts = Embedding(sum(parts), part_size) if parts else None
         self.vectors = FixedVectors(sizes[-1], vector_size) if vector_size else None
+        self._borrowed: tuple[FixedVectors, ...] = ()  # a tuple, so that they are no weights of this module
         self.output_size = size + part_size * len(parts) + vector_size
         starts = list(accumulate(parts[:-1], initial=0)) if parts else []
         self.register_buffer("offsets", torch.tensor(starts, dtype=torch.int64), persistent=False)
@@ -95,6 +96,16 @@ class ColumnEmbedding(nn.Module):
             with torch.no_grad():  # id 0 of every column is padding
                 self.parts.weight[self.offsets] = 0
         self.register_buffer("limits", torch.tensor(sizes[1:], dtype=torch.int64), persistent=False)
+
+    @property
+    def fixed(self) -> FixedVectors | None:
+        """The vectors of the last column that training does not change: its own, or borrowed ones."""
+        return self._borrowed[0] if self._borrowed else self.vectors
+
+    def borrow_vectors(self, lender: ColumnEmbedding) -> None:
+        """Read those of another embedding in place of its own, so that a model has them once."""
+        if self.vectors is not None and lender.vectors is not None:
+            self.vectors, self._borrowed = None, (lender.vectors,)
 
     @torch.no_grad()
     def set_vectors(self, vectors: Tensor) -> None:
@@ -117,8 +128,8 @@ class ColumnEmbedding(nn.Module):
         if self.parts is not None:
             parts = others[..., : len(self.offsets)]
             joined.append((self.parts(parts + self.offsets) * (parts > 0).unsqueeze(-1)).flatten(-2))
-        if self.vectors is not None:
-            joined.append(self.vectors(others[..., -1]))
+        if self.fixed is not None:
+            joined.append(self.fixed(others[..., -1]))
         return torch.cat(joined, dim=-1)
 
     def _check_range(self, parts: Tensor) -> None:

@@ -104,6 +104,7 @@ class TaggerSpec(EncoderSpec):
 
     Args:
         output_size: number of scores of a step; 1 or more.
+        members: networks whose scores are averaged; 1 or more.
 
     Example:
         >>> spec = TaggerSpec(columns=(100, 50), cell="gru", hidden_size=8, output_size=3)
@@ -112,7 +113,9 @@ class TaggerSpec(EncoderSpec):
     """
 
     output_size: int
+    members: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check.size("output_size", self.output_size)
+        _check.size("members", self.members)

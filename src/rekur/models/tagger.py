@@ -1,6 +1,6 @@
 """The network that scores tags at every step, built from its specification, and its head.
 
-Axes: B batch, T time, N items, K tags.
+Axes: B batch, T time, N items, K tags, M members.
 """
 
 from __future__ import annotations
@@ -25,12 +25,27 @@ from rekur.nn.stack import locked_dropout
 from rekur.targets.tags import UNSEEN
 
 
+class TagMember(nn.Module):
+    """An encoder, and scores of each step that start at 0 for every tag.
+
+    Args:
+        spec: the specification.
+    """
+
+    def __init__(self, spec: TaggerSpec) -> None:
+        super().__init__()
+        self.encoder = Encoder(spec)
+        self.head = nn.Linear(self.encoder.output_size, spec.output_size)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+
 class TagNetwork(ItemNetwork):
-    r"""Encode, and score each step.
+    r"""Encode, and score each step; of several members the mean of their scores.
 
-    .. math:: z_t = W\,\mathrm{dropout}(\mathrm{encode}(x)_t) + b
+    .. math:: z_t = \frac{1}{M} \sum_m W_m\,\mathrm{dropout}(\mathrm{encode}_m(x)_t) + b_m
 
-    The scores start at 0 for every tag.
+    The scores start at 0 for every tag. In training the loss is the mean of those of the members.
 
     Args:
         spec: the specification.
@@ -49,34 +64,59 @@ class TagNetwork(ItemNetwork):
     def __init__(self, spec: TaggerSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = Encoder(spec)
-        self.head = nn.Linear(self.encoder.output_size, spec.output_size)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        first = TagMember(spec)
+        self.encoder, self.head = first.encoder, first.head
+        self.others = nn.ModuleList(TagMember(spec) for _ in range(1, spec.members))
+        for encoder, _ in self.members[1:]:
+            if encoder.embedding is not None and self.encoder.embedding is not None:
+                encoder.embedding.borrow_vectors(self.encoder.embedding)
+
+    @property
+    def members(self) -> list[tuple[Encoder, nn.Linear]]:
+        """The encoder and the linear layer of each member."""
+        others = [each for each in self.others if isinstance(each, TagMember)]
+        return [(self.encoder, self.head), *((each.encoder, each.head) for each in others)]
 
     def outputs(self, batch: Batch) -> Tensor:
         """Return the scores (B, T, K) of ids (B, T, C) or rows of numbers (B, T, D) of lengths (B,)."""
-        encoded = self.encoder(batch.steps, batch.lengths)
-        scores: Tensor = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
-        return scores
+        scores: Tensor = self._of_members(batch)[0]
+        return scores.mean(dim=0)
 
     def forward(self, batch: Batch) -> Any:
         """Return the scores of a batch and their mean loss; where a state is carried, also the state behind it.
 
         The scores of a batch that carries a state come late by the look-ahead, and its targets with them.
         """
-        if batch.state is None:
-            return super().forward(batch)
-        encoded, state = self.encoder.advance(batch.steps, batch.lengths, *batch.state)
-        scores = self.head(locked_dropout(encoded, self.spec.dropout, training=self.training))
+        scores, *state = self._of_members(batch)
+        mean = scores.mean(dim=0)
         if batch.targets is None or self.criterion is None:
-            return scores, None, state
-        with torch.autocast(scores.device.type, enabled=False):
-            return scores, self.criterion.loss(scores.float(), batch.targets, batch.lengths, batch.weights), state
+            return mean, None, *state
+        each = scores if self.training else mean[None]
+        with torch.autocast(scores.device.type, enabled=False):  # losses are summed in full precision
+            facts = batch.targets, batch.lengths, batch.weights
+            losses = [self.criterion.loss(of_member.float(), *facts) for of_member in each]
+        return mean, torch.stack(losses).mean(), *state
+
+    def _of_members(self, batch: Batch) -> tuple[Any, ...]:
+        """Return the scores of each member, (M, B, T, K), and where a state is carried, those behind the batch."""
+        encoded, states = [], []
+        begins, state = (None, None) if batch.state is None else batch.state
+        for number, (encoder, _) in enumerate(self.members):
+            if begins is None:
+                encoded.append(encoder(batch.steps, batch.lengths))
+                continue
+            of_member = None if state is None else state[number]
+            outputs, behind = encoder.advance(batch.steps, batch.lengths, begins, of_member)
+            encoded.append(outputs)
+            states.append(behind)
+        dropped = [locked_dropout(each, self.spec.dropout, training=self.training) for each in encoded]
+        scores = torch.stack([head(each) for each, (_, head) in zip(dropped, self.members, strict=True)])
+        return (scores,) if begins is None else (scores, tuple(states))
 
     def state_layout(self) -> Any:
         """Return the structure of a carried state."""
-        return _pytree.tree_structure(self.encoder.initial_state(torch.zeros(1, 0, 1)))
+        empty = torch.zeros(1, 0, 1)
+        return _pytree.tree_structure(tuple(encoder.initial_state(empty) for encoder, _ in self.members))
 
     def outputs_of_long(self, steps: NDArray[Any]) -> NDArray[np.float32]:
         """Return the scores (T, K) of one long sequence (T, …): in chunks with the state carried, or in windows.
@@ -103,7 +143,12 @@ class TagNetwork(ItemNetwork):
 
     def numbering(self) -> dict[str, str]:
         """Return the weights that read the steps, and those that give the scores."""
-        return numbers_of_ends(self, f"encoder.{self.encoder.first_weights}")
+        first = self.encoder.first_weights
+        numbers = numbers_of_ends(self, f"encoder.{first}")
+        for number, other in enumerate(self.others):
+            of_other = numbers_of_ends(other, f"encoder.{first}")
+            numbers |= {f"others.{number}.{name}": value for name, value in of_other.items()}
+        return numbers
 
     @property
     def streams(self) -> bool:

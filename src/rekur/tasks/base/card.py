@@ -103,11 +103,11 @@ def _signatures(metrics: Mapping[str, Any]) -> list[str]:
 
 def _model(spec: Mapping[str, Any]) -> str:
     """Return a network in words, without the closing bracket."""
+    many = f"{spec['members']} members of " if spec.get("members", 1) > 1 else ""
     if "cell" not in spec:
-        many = f"{spec['members']} members of " if spec["members"] > 1 else ""
         return f"A {spec['network']} model ({many}{spec['channels']} channels and a GRU of {spec['hidden_size']}"
     article = "An" if spec["cell"][0] in "lmr" else "A"
-    return f"{article} {spec['cell']} model ({spec['num_layers']} × {spec['hidden_size']}"
+    return f"{article} {spec['cell']} model ({many}{spec['num_layers']} × {spec['hidden_size']}"
 
 
 def _weights(spec: Mapping[str, Any], parts: list[Any]) -> list[str]:

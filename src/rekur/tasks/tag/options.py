@@ -177,6 +177,13 @@ class TagOptions(VectorOptions, SharedOptions):
         help="Later steps that a tag waits for; live it comes as many steps late. Needs a model that reads forward.",
         search=None,
     )
+    members: int = option(
+        default=1,
+        group="model",
+        help="Networks that are trained side by side, and whose scores are averaged.",
+        check=partial(_check.whole, low=1, high=64),
+        search=None,
+    )
     token_dropout: float | None = option(
         default=None,
         group="model",

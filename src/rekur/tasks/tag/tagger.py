@@ -142,7 +142,8 @@ class Tagger(TagOptions, ItemEstimator):
         shifts = label_shifts(run(network, valid_set), tags, valid_set) if labels else {}
         with torch.no_grad():
             for label, shift in shifts.items():
-                network.head.bias[labels[label]] += shift
+                for _, head in network.members:
+                    head.bias[labels[label]] += shift
         told = ", ".join(f"{label} {shift:+g}" for label, shift in shifts.items())
         return f"Shifts for the highest entity F1 on the validation sentences: {told}." if told else ""
 
