@@ -140,6 +140,14 @@ def test_options_left_open(sentences: int, words: int, batch_steps: int, epochs:
     assert chosen == {"batch_steps": batch_steps, "epochs": epochs, "hidden_size": hidden_size, "dropout": 0.1}
 
 
+def test_the_most_is_dropped_where_words_are_soon_learned_by_heart() -> None:
+    open_options = {"dropout": None, "input_dropout": None, "token_dropout": None}
+    chosen = [recipe.fill(open_options, recipe.Facts(500, words)) for words in (7_999, 8_000, 99_999, 100_000)]
+    assert [each["dropout"] for each in chosen] == [0.4, 0.5, 0.5, 0.2]
+    assert [each["input_dropout"] for each in chosen] == [0.3, 0.4, 0.4, 0.1]
+    assert [each["token_dropout"] for each in chosen] == [0.25, 0.5, 0.5, 0.25]
+
+
 def test_batches_have_as_many_words_or_as_many_sentences() -> None:
     steps = EncodedItems(
         {"steps": Ragged.from_iter(np.zeros((n, 1), np.int32) for n in [1] * 30 + [6] * 5)}, None, None

@@ -70,9 +70,20 @@ def _word_dropout(facts: Facts) -> float:
     return 0.1 if facts.words >= _SOME_WORDS else 0.0
 
 
-def _against_rote(usual: float, strict: float) -> Callable[[Facts], float]:
-    """Return a rule that is strict where words are soon learned by heart: few of them, in many steps."""
-    return lambda facts: strict if _FEW_WORDS <= facts.words < _MANY_WORDS else usual
+def _against_rote(usual: float, strict: float, many: float | None = None) -> Callable[[Facts], float]:
+    """Return a rule that is strict where words are soon learned by heart: few of them, in many steps.
+
+    Args:
+        usual: value of the option.
+        strict: its value for some words.
+        many: its value for many words; None for the usual one.
+    """
+    of_many = usual if many is None else many
+
+    def rule(facts: Facts) -> float:
+        return of_many if facts.words >= _MANY_WORDS else strict if facts.words >= _FEW_WORDS else usual
+
+    return rule
 
 
 RULES: dict[str, Callable[[Facts], Any]] = {
@@ -81,8 +92,8 @@ RULES: dict[str, Callable[[Facts], Any]] = {
     "part_size": _against_rote(32, 16),
     "projection_size": lambda facts: 256,
     "token_dropout": _against_rote(0.25, 0.5),
-    "input_dropout": _against_rote(0.3, 0.4),
-    "dropout": _against_rote(0.4, 0.5),
+    "input_dropout": _against_rote(0.3, 0.4, 0.1),
+    "dropout": _against_rote(0.4, 0.5, 0.2),
     "batch_steps": _batch_steps,
     "word_dropout": _word_dropout,
     "epochs": _epochs,
