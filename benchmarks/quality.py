@@ -13,8 +13,9 @@
     python benchmarks/quality.py translate --quick --only multi30k_en_fr   # greedy and with a beam, in 20 minutes
 
 The data are read from $REKUR_DATA, or ../shared/data beside the checkout. Nothing is tuned for a data set: each model
-has the defaults of its task and, for language and translations, the time as its limit. Models are trained on the
-training part, and chosen on the validation part alone; the test part is read with --test only, after all training.
+has the defaults of its task and, for language and translations, the time as its limit; trained vectors, and the two
+members of the tagger that has 10 minutes, are named in quality_data.py. Models are trained on the training part, and
+chosen on the validation part alone; the test part is read with --test only, after all training.
 Forecasters hold the end of what they are given out by themselves: they are trained on all that comes before the part
 that is scored, with --test on the validation part too.
 

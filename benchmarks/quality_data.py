@@ -249,10 +249,12 @@ REGRESS = (
 )
 _EWT, _WNUT = "ud_english_ewt/en_ewt-ud-{part}.conllu", "wnut17_ner/{part}.conll"
 _EWT_PARTS, _GLOVE = {"valid": _EWT.format(part="dev")}, {"vectors": "glove"}
+#: in its 10 minutes two networks are trained
+_PAIR = {**_GLOVE, "members": 2}
 _BOTH = "entity_f1_strict"
 TAG = (
     DataSet("ud_english_ewt", _EWT, tagged("upos"), "accuracy", 5, 0.955, {}, _EWT_PARTS, words_a_second),
-    DataSet("ud_english_ewt_glove", _EWT, tagged("upos"), "accuracy", 10, 0.962, _GLOVE, _EWT_PARTS, words_a_second),
+    DataSet("ud_english_ewt_glove", _EWT, tagged("upos"), "accuracy", 10, 0.962, _PAIR, _EWT_PARTS, words_a_second),
     DataSet("wnut17_ner", _WNUT, tagged("2"), "entity_f1", 5, 0.18, also=_BOTH),
     DataSet("wnut17_ner_glove", _WNUT, tagged("2"), "entity_f1", 5, 0.28, _GLOVE, also=_BOTH),
     DataSet("japanese_vowels_frames", "", speakers, "accuracy", 5, files=_VOWELS),
