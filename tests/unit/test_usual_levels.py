@@ -20,6 +20,7 @@ def test_levels_are_those_of_the_values_that_are_there() -> None:
     (logs, _) = usual_levels(SERIES, logs=True)
     turned = np.log(np.array([1, 5, 6]) + SHARE * 4)
     np.testing.assert_allclose(logs[1:3], [turned.mean(), turned.std()])
+    assert usual_levels([np.full(3, 0.1)], logs=False)[0][2:] == (1.0, 1.0)  # NumPy's deviation is 1.4e-17
     assert usual_levels([np.full(3, 7.0), np.zeros(2)], logs=True)[1] == (1.0, 0.0, 1.0, 1.0)
 
 

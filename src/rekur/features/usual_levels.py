@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rekur.features.window_ridges import SHARE
+from rekur.features.window_ridges import ROUNDING, SHARE
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,7 +23,7 @@ NUMBERS = 5
 
 def usual_levels(series: Sequence[Floats], *, logs: bool) -> tuple[tuple[float, ...], ...]:
     """Return four numbers of each series: the number added before logarithms, mean and deviation of the logarithms or
-    values, and the deviation of the values; 1 stands for a deviation of 0.
+    values, and the deviation of the values; 1 stands for a deviation that is only rounding.
 
     Args:
         series: the values of each channel in training, NaN where missing; one value or more.
@@ -38,8 +38,14 @@ def usual_levels(series: Sequence[Floats], *, logs: bool) -> tuple[tuple[float, 
         present = values[~np.isnan(values)]
         shift = SHARE * float(np.maximum(present, 0).mean()) or 1.0
         turned = np.log(np.maximum(present, 0) + shift) if logs else present
-        rows.append((shift, float(turned.mean()), float(turned.std()) or 1.0, float(present.std()) or 1.0))
+        rows.append((shift, float(turned.mean()), _deviation(turned), _deviation(present)))
     return tuple(rows)
+
+
+def _deviation(values: Floats) -> float:
+    """Return the standard deviation; 1 for values that are equal but for rounding."""
+    deviation = float(values.std())
+    return deviation if deviation > ROUNDING * float(np.abs(values).max()) else 1.0
 
 
 def usual_size(levels: Sequence[Sequence[float]]) -> int:
@@ -50,10 +56,12 @@ def usual_size(levels: Sequence[Sequence[float]]) -> int:
 def among_usual(
     levels: Sequence[Sequence[float]], values: Floats, unit: Floats, groups: Ints, season: int, *, logs: bool
 ) -> Floats:
-    """Return numbers of windows, (N, 5 + G): the last value, the mean of the last season and of all values, from the
-    usual mean in usual deviations; the logarithms of deviation and scale, in usual deviations; and flags of channels.
+    """Return numbers that compare windows with the training values of their channels, (N, 5 + G).
 
-    All are 0 where training lacks the channel.
+    With z = (x - mean) / deviation, where mean and deviation are those of the channel in training, these are the last z
+    of a window, the mean z of its last season and of all its steps, the logarithm of the deviation of z, the logarithm of
+    the scale of the window over the deviation of the channel, and a flag for each channel. All are 0 where training
+    lacks the channel.
 
     Args:
         levels: of each channel, (G, 4); see :func:`usual_levels`.

@@ -16,14 +16,12 @@ from rekur._filled_series import BLOCK, Beside, FilledSeries, Floats, Ints
 from rekur.features.covariates import Covariates
 from rekur.features.plain_forecasts import PlainForecasts, combination_weights
 from rekur.features.usual_levels import among_usual, usual_size
-from rekur.features.window_ridges import SHARE
+from rekur.features.window_ridges import ROUNDING, SHARE
 
 #: numbers that the network reads lie between minus and plus this
 LARGEST_INPUT = 8.0
 #: candidates lie between minus and plus this many scales of the window
 LARGEST_CANDIDATE = 1e4
-#: a scale below this share of the largest value is rounding, and taken for 0
-ROUNDING = 1e-9
 #: of backtest errors in the weights that a network begins with: lower than that of the plain combination, since a gate
 #: learns little of a candidate whose weight is near 0; with many windows to learn from, 1 is better still
 PRIOR_POWER = 3.0

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rekur import _kernels
 from rekur.features.plain_forecasts import BACKTESTS, PlainForecasts
 from rekur.features.usual_levels import SMALL
-from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, ROUNDING, WindowReader
-from rekur.features.window_ridges import LARGEST_LOG, SHARE
+from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, WindowReader
+from rekur.features.window_ridges import LARGEST_LOG, ROUNDING, SHARE
 
 
 class ErrorMemory:

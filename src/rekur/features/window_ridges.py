@@ -21,6 +21,8 @@ Ints = NDArray[np.int64]
 PENALTIES = (1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
 #: share of a window's mean that is added before logarithms
 SHARE = 0.01
+#: a scale below this share of the largest value is rounding, and taken for 0
+ROUNDING = 1e-9
 #: largest forecast of a ridge on logs, from its location: a factor of 3,000
 LARGEST_LOG = 8.0
 

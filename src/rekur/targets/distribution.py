@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rekur import _check
 from rekur._numbers import shown
 from rekur.errors import InputError, describe
-from rekur.features.window_arrays import ROUNDING
+from rekur.features.window_ridges import ROUNDING
 from rekur.metrics.forecasts import FORECAST_COLUMNS, forecast_records, forecast_report, forecast_scores, shares_around
 from rekur.metrics.naive import naive2, seasonal_scales
 from rekur.metrics.table import METRICS

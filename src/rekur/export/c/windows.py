@@ -23,8 +23,8 @@ from rekur.features.base import Phrase
 from rekur.features.covariates import LARGEST, Covariates, Scaler
 from rekur.features.plain_forecasts import BACKTESTS, PlainForecasts
 from rekur.features.usual_levels import NUMBERS, SMALL
-from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT, ROUNDING
-from rekur.features.window_ridges import LARGEST_LOG, SHARE, Scaling
+from rekur.features.window_arrays import LARGEST_CANDIDATE, LARGEST_INPUT
+from rekur.features.window_ridges import LARGEST_LOG, ROUNDING, SHARE, Scaling
 from rekur.features.window_stream import Clock
 from rekur.targets.distribution import DistributionTarget
 
