@@ -59,8 +59,8 @@ def among_usual(
     """Return numbers that compare windows with the training values of their channels, (N, 5 + G).
 
     With z = (x - mean) / deviation, where mean and deviation are those of the channel in training, these are the last z
-    of a window, the mean z of its last season and of all its steps, the logarithm of the deviation of z, the logarithm of
-    the scale of the window over the deviation of the channel, and a flag for each channel. All are 0 where training
+    of a window, the mean z of its last season and of all its steps, the logarithm of the deviation of z, the logarithm
+    of the scale of the window over the deviation of the channel, and a flag for each channel. All are 0 where training
     lacks the channel.
 
     Args:
