@@ -1,4 +1,4 @@
-// Counts of outputs of fixed convolutions above biases, as Python sees them.
+// Numbers of outputs of fixed convolutions above biases, as Python sees them.
 #include "above.h"
 
 #include <algorithm>
@@ -17,19 +17,21 @@ Above above_of(const Given& given) {
     a.rows = given.whole("rows");
     a.channels = given.whole("channels");
     a.dilations = given.numbers("dilations");
-    if (a.rows < 0 || a.channels < 1 || a.dilations < 1) {
-        throw std::invalid_argument("count_above: expected rows, and channels and dilations of 1 or more.");
+    const int64_t numbers = given.whole("numbers");
+    if (a.rows < 0 || a.channels < 1 || a.dilations < 1 || (numbers != 1 && numbers != 3)) {
+        throw std::invalid_argument("count_above: expected rows, channels and dilations of 1 or more, and 1 or 3 numbers.");
     }
+    a.all = numbers == 3;
     a.dilation = given.array<const int64_t>("dilations", a.dilations, true);
     a.counts = given.array<const int64_t>("counts", a.dilations, true);
     for (int64_t j = 0; j < a.dilations; ++j) {
         if (a.dilation[j] < 1 || a.counts[j] < 0) {
             throw std::invalid_argument("dilations and counts: expected whole numbers from 1 and from 0.");
         }
-        a.size += above_kernels * a.counts[j];
+        a.pairs += above_kernels * a.counts[j];
     }
     a.flags = given.array<const uint8_t>("flags", a.dilations * above_kernels * a.channels, true);
-    a.biases = given.array<const float>("biases", a.size, true);
+    a.biases = given.array<const float>("biases", a.pairs, true);
     const int64_t steps = given.whole("steps");
     a.steps = given.array<const float>("values", steps * a.channels, true);
     a.starts = given.array<const int64_t>("starts", a.rows, true);
@@ -38,9 +40,9 @@ Above above_of(const Given& given) {
     a.begin = given.array<const int64_t>("begin", a.rows, true);
     a.end = given.array<const int64_t>("end", a.rows, true);
     a.lengths = given.array<const int64_t>("lengths", a.rows, true);
-    a.before = given.array<const int64_t>("before", a.rows * a.size);
-    a.totals = given.array<int64_t>("totals", a.rows * a.size);
-    a.shares = given.array<float>("shares", a.rows * a.size);
+    a.before = given.array<const int64_t>("before", a.rows * a.states() * a.pairs);
+    a.totals = given.array<int64_t>("totals", a.rows * a.states() * a.pairs);
+    a.shares = given.array<float>("shares", a.rows * a.numbers() * a.pairs);
     for (int64_t row = 0; row < a.rows; ++row) {
         if (a.starts[row] < 0 || a.sizes[row] < 0 || a.starts[row] > steps - a.sizes[row]) {
             throw std::invalid_argument("starts and sizes: expected steps of the values.");
@@ -58,7 +60,7 @@ void count_above(nb::dict values, int threads) {
     std::atomic<int64_t> next{0};
     a.next = &next;
     int64_t work = 0;
-    for (int64_t row = 0; row < a.rows; ++row) work += std::max<int64_t>(a.end[row] - a.begin[row], 0) * a.size;
+    for (int64_t row = 0; row < a.rows; ++row) work += std::max<int64_t>(a.end[row] - a.begin[row], 0) * a.pairs;
     const auto run = select().count_above;
     nb::gil_scoped_release release;
     run_together(work < worth_a_thread || threads < 1 ? 1 : threads, [&](int, int) { run(a); });

@@ -1,4 +1,4 @@
-// Counts of outputs above biases against plain loops, in one part and in several.
+// Numbers of outputs above biases against plain loops, in one part and in several.
 #include <algorithm>
 
 #include "check.h"
@@ -44,8 +44,9 @@ float output(const Above& a, int64_t row, int64_t combination, int64_t time, con
     return sum;
 }
 
+// What is known of each bias of a row after another: counts, then sums of places, runs that go on, and longest runs.
 std::vector<int64_t> counted(const Above& a) {
-    std::vector<int64_t> totals;
+    std::vector<int64_t> totals(static_cast<size_t>(a.rows * a.states() * a.pairs));
     for (int64_t row = 0; row < a.rows; ++row) {
         int64_t bias = 0;
         for (int64_t number = 0; number < a.dilations; ++number) {
@@ -55,12 +56,23 @@ std::vector<int64_t> counted(const Above& a) {
                     for (int64_t k = j + 1; k < above_taps; ++k, ++kernel) {
                         const int64_t fringe = (number + kernel) % 2 == 0 ? 0 : above_side * a.dilation[number];
                         for (int64_t b = 0; b < a.counts[number]; ++b, ++bias) {
-                            int64_t count = 0;
+                            int64_t known[4];
+                            for (int64_t state = 0; state < a.states(); ++state) {
+                                known[state] = a.before[(row * a.states() + state) * a.pairs + bias];
+                            }
                             for (int64_t t = a.begin[row]; t < a.end[row]; ++t) {
                                 if (t < fringe || t >= a.lengths[row] - fringe) continue;
-                                count += output(a, row, number * above_kernels + kernel, t, {i, j, k}) > a.biases[bias];
+                                const float u = output(a, row, number * above_kernels + kernel, t, {i, j, k});
+                                const bool above = u > a.biases[bias];
+                                known[0] += above;
+                                if (!a.all) continue;
+                                known[1] += above ? t - fringe : 0;
+                                known[2] = above ? known[2] + 1 : 0;
+                                known[3] = std::max(known[3], known[2]);
                             }
-                            totals.push_back(count);
+                            for (int64_t state = 0; state < a.states(); ++state) {
+                                totals[static_cast<size_t>((row * a.states() + state) * a.pairs + bias)] = known[state];
+                            }
                         }
                     }
         }
@@ -69,10 +81,11 @@ std::vector<int64_t> counted(const Above& a) {
 }
 
 void check_counts(const InstructionSet& set, int64_t channels, const std::vector<int64_t>& dilations, const Series& series,
-                  Report& report) {
+                  bool all, Report& report) {
     Random random(static_cast<uint64_t>(channels * 10 + series.steps));
     const int64_t count = static_cast<int64_t>(dilations.size());
     Above a{};
+    a.all = all;
     a.rows = static_cast<int64_t>(series.starts.size());
     a.channels = channels;
     a.dilations = count;
@@ -80,14 +93,15 @@ void check_counts(const InstructionSet& set, int64_t channels, const std::vector
     for (int64_t i = 0; i < count; ++i) {
         dilation[i] = dilations[static_cast<size_t>(i)];
         counts[i] = i == 0 ? 5 : i;
-        a.size += above_kernels * counts[i];
+        a.pairs += above_kernels * counts[i];
     }
     Exact<uint8_t> flags(count * above_kernels * channels);
     for (int64_t i = 0; i < flags.size(); ++i) flags[i] = random.next() > -0.3;
-    const auto biases = random.array<float>(a.size, 4), steps = random.array<float>(series.steps * channels);
-    const Exact<int64_t> before(a.rows * a.size, 7);
-    Exact<int64_t> totals(a.rows * a.size), again(a.rows * a.size);
-    Exact<float> shares(a.rows * a.size);
+    const auto biases = random.array<float>(a.pairs, 4), steps = random.array<float>(series.steps * channels);
+    const int64_t size = a.rows * a.states() * a.pairs;
+    const Exact<int64_t> before(size, 7);
+    Exact<int64_t> totals(size), again(size);
+    Exact<float> shares(a.rows * a.numbers() * a.pairs);
     a.dilation = dilation.data();
     a.counts = counts.data();
     a.flags = flags.data();
@@ -106,23 +120,26 @@ void check_counts(const InstructionSet& set, int64_t channels, const std::vector
     a.next = &next;
     set.count_above(a);
     const std::vector<int64_t> wanted = counted(a);
-    bool is_right = true;
-    for (size_t i = 0; i < wanted.size(); ++i) is_right = is_right && totals[static_cast<int64_t>(i)] == 7 + wanted[i];
-    report.that(is_right, "counts");
+    report.that(std::equal(wanted.begin(), wanted.end(), totals.data()), "counts");
     bool is_share = true;
     for (int64_t row = 0; row < a.rows; ++row) {
         const double outputs = static_cast<double>(std::max<int64_t>(a.lengths[row], 1));
-        const int64_t place = row * a.size;  // the first kernel of the first dilation has an output for every step
-        is_share = is_share && shares[place] == static_cast<float>(static_cast<double>(totals[place]) / outputs);
+        const float* numbers = shares.data() + row * a.numbers() * a.pairs;
+        const int64_t* known = totals.data() + row * a.states() * a.pairs;
+        // the first kernel of the first dilation has an output for every step
+        is_share = is_share && numbers[0] == static_cast<float>(static_cast<double>(known[0]) / outputs);
+        if (!all) continue;
+        const double late = static_cast<double>(2 * known[a.pairs] + known[0]) / (outputs * outputs);
+        const double longest = static_cast<double>(known[3 * a.pairs]) / outputs;
+        is_share = is_share && numbers[a.pairs] == static_cast<float>(late);
+        is_share = is_share && numbers[2 * a.pairs] == static_cast<float>(longest);
     }
     report.that(is_share, "shares");
-    a.before = nullptr;
     a.shares = nullptr;
     a.totals = again.data();
     a.next = &again_next;
     in_parts(3, false, [&](const Share&) { set.count_above(a); });
-    for (int64_t i = 0; i < again.size(); ++i) again[i] += 7;
-    report.that(same_bits(totals.data(), again.data(), a.rows * a.size), "parts");
+    report.that(same_bits(totals.data(), again.data(), size), "parts");
 }
 
 }  // namespace
@@ -137,15 +154,17 @@ void check_above(const InstructionSet& set, Report& report) {
         pieces.add(24, -20, 0, 4, 4);
         pieces.add(24, -20, 0, -8, 1LL << 62);
         for (const std::vector<int64_t>& dilations : {std::vector<int64_t>{1}, {1, 3}, {2}}) {
-            check_counts(set, channels, dilations, whole, report);
-            check_counts(set, channels, dilations, pieces, report);
+            for (const bool all : {false, true}) {
+                check_counts(set, channels, dilations, whole, all, report);
+                check_counts(set, channels, dilations, pieces, all, report);
+            }
         }
-        check_counts(set, channels, {1, 2}, nothing, report);
+        check_counts(set, channels, {1, 2}, nothing, true, report);
     }
     report.where = "above, many steps";
     Series whole;
     whole.add(600, 0, 0, 600, 600);
-    check_counts(set, 1, {1, 40}, whole, report);
+    for (const bool all : {false, true}) check_counts(set, 1, {1, 40}, whole, all, report);
 }
 
 }  // namespace check

@@ -124,6 +124,22 @@ def test_the_card_tells_what_each_part_scores_alone(classifier: Classifier) -> N
     assert "The answer is " in text
 
 
+def test_scores_are_of_ridges_that_did_not_see_the_items_though_the_one_that_stays_saw_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, _ = waves(30)
+    y = np.random.default_rng(2).integers(0, 2, 30)
+    monkeypatch.setattr("rekur.tasks.base.branches.best_quarters", lambda *_: 4)  # the ridge alone
+    model = Classifier(**QUICK, baseline=False).fit(X, y)
+    branch = model.model_.branch
+    assert branch is not None
+    assert (model.model_.spec.members, branch.spec.members, branch.spec.numbers) == (2, 1, 3)
+    ridge = model.metrics_["parts"][1]
+    assert model.metrics_["log_loss"] == pytest.approx(ridge["log_loss"], rel=1e-4)
+    assert model.metrics_["accuracy"] == ridge["accuracy"] < 0.8  # labels at random
+    assert model.score(X, y) > ridge["accuracy"]
+
+
 def test_a_ridge_can_be_left_out() -> None:
     X, y = waves(24)
     model = Classifier(**QUICK, branches="net").fit(X, y)
@@ -140,7 +156,7 @@ def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_vali
     assert names == ["network", "ridge on random convolutions"]
     branch = model.model_.branch
     assert branch is not None
-    assert branch.spec.members == members
+    assert (model.model_.spec.members, branch.spec.members) == (members, 1)
     # it knows nothing of the items to validate on but their number of mistakes
     others = (
         Classifier(epochs=1, members=members, baseline=False)

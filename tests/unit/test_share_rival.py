@@ -17,7 +17,8 @@ from tests.oracles.make_cases import frequency, order
 
 import rekur
 from rekur import Classifier, Regressor
-from rekur._shares import LONG, Shares, Times, dilations_of, draw_shares, in_blocks, stride_of
+from rekur._convolutions import Times
+from rekur._shares import ALL, LONG, SHARE, Shares, dilations_of, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError
 from rekur.export.c import check
@@ -26,6 +27,7 @@ from rekur.export.c.write import header, source
 from rekur.export.onnx.models import make_models
 from rekur.features import SeriesFeatures
 from rekur.program import Engine, Input, Op, Program, State, Weight
+from rekur.program.shares import TALLIES
 from rekur.targets import LabelTarget, NumberTarget
 from rekur.tasks.base.ridge import Ridge, even_folds
 from rekur.tasks.base.share_rival import fit_share_rival
@@ -59,8 +61,8 @@ def test_shares_and_dilations_are_those_of_aeon(number: int) -> None:
 def test_shares_are_those_of_the_definition_whatever_stands_beside(lengths: list[int], width: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     series = [draw.normal(0, 1, (length, width)).astype(np.float32) for length in [*lengths, 30]]
-    shares = draw_shares(series, seed, size=840)
-    together = shares.of(series)
+    shares = draw_shares(series, seed, size=2520, numbers=ALL)
+    pairs, together = len(shares.biases), shares.of(series)
     for item, row in zip(series, together, strict=True):
         np.testing.assert_array_equal(shares.of([item])[0], row)
     place, kernel = 1, 17  # kernel 17 of the first dilation, its second bias
@@ -72,17 +74,27 @@ def test_shares_are_those_of_the_definition_whatever_stands_beside(lengths: list
         weights @ summed[at : at + 9 * int(shares.dilations[0]) : int(shares.dilations[0])] for at in range(len(item))
     ]
     outputs = outputs[4:-4]  # an odd kernel of the first dilation has none at the ends
-    expected = np.mean(np.array(outputs) > shares.biases[one]) if outputs else 0.0
-    assert together[0, one] == pytest.approx(expected, abs=1.01 / max(1, len(outputs)))
+    above = np.array(outputs) > shares.biases[one] if outputs else np.zeros(1, bool)
+    near = 1.01 / len(above)  # an output may be as near to the bias as rounding
+    assert together[0, one] == pytest.approx(above.mean(), abs=near)
+    weights = 2 * np.arange(len(above)) + 1
+    assert together[0, one + pairs] == pytest.approx(weights @ above / len(above) ** 2, abs=2 * near)
+    runs = [len(run) for run in "".join("01"[flag] for flag in above.tolist()).split("0")]
+    assert together[0, one + 2 * pairs] == pytest.approx(max(runs) / len(above), abs=near)
+    plain = draw_shares(series, seed, size=840)
+    np.testing.assert_array_equal(plain.biases, shares.biases)
+    np.testing.assert_array_equal(plain.of(series), together[:, :pairs])
 
 
-def test_a_long_series_is_counted_in_pieces_as_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    series = [np.random.default_rng(0).normal(0, 1, (500, 2)).astype(np.float32)]
-    shares = draw_shares(series, size=840)
+@pytest.mark.parametrize("numbers", [SHARE, ALL])
+def test_a_long_series_is_counted_in_pieces_as_whole(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    series = [draw.normal(0, 1, (length, 2)).cumsum(axis=0).astype(np.float32) for length in (500, 100, 260)]
+    shares = draw_shares(series, size=2520, numbers=numbers)
     whole = shares.of(series)
     monkeypatch.setattr("rekur._shares._count_above", None)
     np.testing.assert_array_equal(shares.of(series), whole)
-    monkeypatch.setattr("rekur._shares.PIECE", 64)
+    monkeypatch.setattr("rekur._convolutions.PIECE", 64)
     np.testing.assert_array_equal(shares.of(series), whole)
 
 
@@ -93,12 +105,15 @@ def test_the_kernel_counts_what_numpy_counts(parts: list[tuple[int, int, int]], 
         pytest.skip("the kernels are not built")
     draw = np.random.default_rng(seed)
     series = [draw.integers(-3, 4, (known + 40, width)).astype(np.float32) / 3 for known, _, _ in parts]
-    shares = draw_shares(series, seed, size=504)
+    shares = draw_shares(series, seed, size=1512, numbers=[SHARE, ALL][seed % 2])
     first = draw.integers(-30, 30, len(series))
     begin = np.maximum(first, 0) + [start for _, start, _ in parts]
     end = np.minimum(begin + [count for _, _, count in parts], first + [len(item) for item in series])
     times = Times(first, begin, end, np.maximum(end, begin) + draw.integers(0, 20, len(series)))
-    before = draw.integers(0, 9, (len(series), shares.size))
+    before = draw.integers(0, 9, (len(series), shares.tallies))
+    if shares.numbers == ALL:
+        run, longest = np.split(before, 4, axis=1)[2:]
+        longest += run  # a run that goes on is not longer than the longest
     counted, divided = shares.counted(series, times, before), shares.divided(series, times, before, 3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rekur._shares._count_above", None)
@@ -287,12 +302,12 @@ def pool(shares: Shares) -> tuple[Program, dict[str, Any]]:
     """Return a program that is one pool of shares, and its weights."""
     width, size = shares.channels.shape[1], shares.size
     weights = {"bias": shares.biases, "channels": shares.channels.astype(np.float32)}
-    state = (
-        State("before", (2 * shares.reach, width)),
-        State("above", (size,), "int64"),
-        State("count", (1,), "int64"),
-    )
-    options = {"dilations": shares.dilations.tolist(), "counts": shares.counts.tolist()}
+    pairs = len(shares.biases)
+    tallies = (State(role, (pairs,), "int64") for role in TALLIES[: shares.tallies // pairs])
+    state = (State("before", (2 * shares.reach, width)), State("count", (1,), "int64"), *tallies)
+    options: dict[str, Any] = {"dilations": shares.dilations.tolist(), "counts": shares.counts.tolist()}
+    if shares.numbers == ALL:
+        options["numbers"] = ALL
     roles = {slot.name: slot.name for slot in state}
     op = Op("shares", ("input",), "shares", size, {name: name for name in weights}, roles, options)
     of_weights = {name: Weight(array.shape) for name, array in weights.items()}
@@ -306,7 +321,8 @@ def test_the_pool_of_a_program_gives_the_shares_whole_and_in_any_cuts(
 ) -> None:
     draw = np.random.default_rng(seed)
     series = [draw.normal(0, 1, (length, width)).astype(np.float32) for length in lengths]
-    shares = draw_shares([*series, draw.normal(0, 1, (30, width)).astype(np.float32)], seed, size=252)
+    of = [*series, draw.normal(0, 1, (30, width)).astype(np.float32)]
+    shares = draw_shares(of, seed, size=756, numbers=[SHARE, ALL][seed % 2])
     engine = Engine(*pool(shares))
     expected = shares.of(series)
     np.testing.assert_array_equal(engine.run(series), expected)
@@ -327,6 +343,7 @@ def test_the_pool_of_a_program_gives_the_shares_whole_and_in_any_cuts(
         ({"dilations": [1], "counts": [1, 1]}, "counts: got [1, 1]; expected 1 numbers"),
         ({"dilations": [], "counts": [1]}, "dilations: got []; expected a list of whole numbers"),
         ({"dilations": [0], "counts": [1]}, "dilations: got 0; expected"),
+        ({"dilations": [1, 2], "counts": [1, 1], "numbers": 2}, "numbers: got 2; expected 1 or 3"),
     ],
 )
 def test_a_wrong_pool_of_shares_is_refused(options: dict[str, Any], text: str) -> None:
@@ -356,11 +373,12 @@ def test_biases_are_apart_from_the_outputs_of_other_series_on_the_same_grid() ->
         np.testing.assert_array_equal(moved.of(flags), values)
 
 
-def test_onnx_gives_the_shares_of_the_pool() -> None:
+@pytest.mark.parametrize("numbers", [SHARE, ALL])
+def test_onnx_gives_the_shares_of_the_pool(numbers: int) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     draw = np.random.default_rng(3)
     series = [draw.normal(0, 1, (length, 2)).astype(np.float32) for length in (40, 7, 0, 25)]
-    shares = draw_shares(series, size=504)
+    shares = draw_shares(series, size=1008, numbers=numbers)
     models = make_models(*pool(shares))
     assert list(models) == ["sequence"]
     padded = np.full((4, 45, 2), np.nan, np.float32)
@@ -372,13 +390,14 @@ def test_onnx_gives_the_shares_of_the_pool() -> None:
     np.testing.assert_array_equal(theirs, shares.of(series))
 
 
+@pytest.mark.parametrize("numbers", [SHARE, ALL])
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-def test_c_code_gives_the_shares_of_the_pool(precision: str) -> None:
+def test_c_code_gives_the_shares_of_the_pool(precision: str, numbers: int) -> None:
     if check.compiler() is None:
         pytest.skip("there is no C compiler")
     draw = np.random.default_rng(3)
     series = [draw.normal(0, 1, (length, 2)).astype(np.float32) for length in (40, 7, 0, 25, 1, 300)]
-    shares = draw_shares(series[:4], size=504)
+    shares = draw_shares(series[:4], size=1008, numbers=numbers)
     program, weights = pool(shares)
     lowered = lower_to_c(program, weights, Style("m", precision))
     sources = {"m.h": header(lowered, Extra()), "m.c": source(lowered, Extra())}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from rekur._shares import SHARE
 from rekur.lower.builder import Builder
 from rekur.models.share_branch import ShareBranch
 from rekur.program import Op
+from rekur.program.shares import TALLIES
 
 
 def lower_branch(building: Builder, branch: ShareBranch) -> list[str]:
@@ -22,11 +26,13 @@ def lower_branch(building: Builder, branch: ShareBranch) -> list[str]:
     shares = branch.shares()
     state = {
         "before": building.remember("before", (2 * shares.reach, spec.input_size)),
-        "above": building.remember("above", (spec.size,), "int64"),
         "count": building.remember("count", (1,), "int64"),
     }
+    state |= {role: building.remember(role, (spec.pairs,), "int64") for role in TALLIES[: shares.tallies // spec.pairs]}
     weights = building.weights({"bias": branch.bias, "channels": branch.channels})
-    options_of_pool = {"dilations": list(spec.dilations), "counts": list(spec.biases)}
+    options_of_pool: dict[str, Any] = {"dilations": list(spec.dilations), "counts": list(spec.biases)}
+    if spec.numbers != SHARE:
+        options_of_pool["numbers"] = spec.numbers
     pooled = building.add(Op("shares", (register,), "pooled", spec.size, weights, state, options_of_pool))
     scores = []
     for member in range(spec.members):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from rekur import _check
-from rekur._shares import KERNELS
+from rekur._convolutions import KERNELS
+from rekur._shares import ALL, SHARE
 from rekur.errors import InputError, describe
 
 #: parts of the answer that a network and its branch share
@@ -21,9 +22,10 @@ class BranchSpec:
     Args:
         input_size: numbers D of a step.
         output_size: number of scores K.
-        members: matrices M, one a member.
+        members: matrices M, whose answers are averaged: one, or one for each member of the network.
         dilations: of the convolutions, rising.
         biases: of each kernel at a dilation.
+        numbers: of each bias: 1, its share of outputs, or 3.
         stride: steps that are averaged to one.
         quarters: the branch's weight in the answer in quarters, 1 to 4; the others are the network's.
     """
@@ -33,6 +35,7 @@ class BranchSpec:
     members: int = 1
     dilations: tuple[int, ...] = (1,)
     biases: tuple[int, ...] = (1,)
+    numbers: int = SHARE
     stride: int = 1
     quarters: int = 2
 
@@ -40,6 +43,8 @@ class BranchSpec:
         for name in ("input_size", "output_size", "members", "stride"):
             _check.whole(name, getattr(self, name), low=1)
         _check.whole("quarters", self.quarters, low=1, high=GRID)
+        if self.numbers not in (SHARE, ALL):
+            raise InputError(describe("numbers", self.numbers, f"{SHARE} or {ALL}"))
         if not self.dilations or len(self.dilations) != len(self.biases):
             raise InputError(describe("biases", self.biases, f"{len(self.dilations)} numbers, one for each dilation"))
         for name in ("dilations", "biases"):
@@ -47,7 +52,12 @@ class BranchSpec:
 
     @property
     def size(self) -> int:
-        """Number of shares F."""
+        """Numbers of a series F."""
+        return self.numbers * self.pairs
+
+    @property
+    def pairs(self) -> int:
+        """Number of biases P."""
         return len(KERNELS) * sum(self.biases)
 
     def to_dict(self) -> dict[str, Any]:

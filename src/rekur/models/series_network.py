@@ -258,7 +258,10 @@ class SeriesNetwork(ItemNetwork):
         if self.branch is None:
             return scores
         ridges, joint = self.branch(steps, lengths).to(scores), self.spec.joint
-        ridge = joined(ridges, joint) if of is None else ridges[of.to(scores.device), torch.arange(len(scores))]
+        if of is None or len(ridges) == 1:
+            ridge = joined(ridges, joint)
+        else:
+            ridge = ridges[of.to(scores.device), torch.arange(len(scores))]
         quarters = self.branch.spec.quarters
         return joined(torch.stack([scores] * (GRID - quarters) + [ridge] * quarters), joint)
 

@@ -1,6 +1,6 @@
-"""The ridge branch beside a network of series: shares of fixed convolutions, and a matrix for each member.
+"""The ridge branch beside a network of series: numbers of fixed convolutions, and one or more matrices.
 
-Axes: B batch, T time, D numbers of a step, F shares, K scores, M members.
+Axes: B batch, T time, D numbers of a step, F numbers of a series, K scores, M matrices.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rekur._shares import KERNELS, Shares, in_blocks
+from rekur._convolutions import KERNELS
+from rekur._shares import Shares, in_blocks
 from rekur.models.branch_spec import BranchSpec
 
 
 class ShareBranch(nn.Module):
-    """Scores of series by matrices of shares of fixed convolutions; nothing of it is trained by gradients.
+    """Scores of series by matrices of numbers of fixed convolutions; nothing of it is trained by gradients.
 
     Args:
         spec: the specification.
@@ -37,7 +38,7 @@ class ShareBranch(nn.Module):
         super().__init__()
         self.spec = spec
         combinations = len(KERNELS) * len(spec.dilations)
-        self.register_buffer("bias", torch.zeros(spec.size))
+        self.register_buffer("bias", torch.zeros(spec.pairs))
         self.register_buffer("channels", torch.zeros(combinations, spec.input_size))
         self.register_buffer("matrices", torch.zeros(spec.members, spec.output_size, spec.size))
         self.register_buffer("offsets", torch.zeros(spec.members, spec.output_size))
@@ -48,7 +49,7 @@ class ShareBranch(nn.Module):
 
         Args:
             shares: the convolutions with their biases.
-            weights: of each member, (M, K, F).
+            weights: of each ridge, (M, K, F).
             bias: (M, K).
             stride: steps that are averaged to one.
             quarters: weight of the branch in the answer.
@@ -60,6 +61,7 @@ class ShareBranch(nn.Module):
             members=members,
             dilations=tuple(shares.dilations.tolist()),
             biases=tuple(shares.counts.tolist()),
+            numbers=shares.numbers,
             stride=stride,
             quarters=quarters,
         )
@@ -73,11 +75,11 @@ class ShareBranch(nn.Module):
         """Return the convolutions with their biases."""
         dilations, counts = (np.array(each, np.int64) for each in (self.spec.dilations, self.spec.biases))
         channels = (self.channels.cpu().numpy() > 0.5).astype(np.uint8)
-        return Shares(dilations, counts, channels, self.bias.cpu().float().numpy())
+        return Shares(dilations, counts, channels, self.bias.cpu().float().numpy(), self.spec.numbers)
 
     @torch.no_grad()
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """Return the scores of each member, (M, B, K), of series (B, T, D) of lengths (B,)."""
+        """Return the scores of each matrix, (M, B, K), of series (B, T, D) of lengths (B,)."""
         if not len(steps):
             return steps.new_zeros(self.spec.members, 0, self.spec.output_size)
         rows = steps.detach().cpu().float().numpy()

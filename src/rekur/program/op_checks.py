@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from rekur._check import choice, flag, no_unknown, number
 from rekur._check import whole as whole_number
+from rekur._convolutions import KERNELS, SIDE
 from rekur._ids import RESERVED
-from rekur._shares import KERNELS, SIDE
+from rekur._shares import ALL, SHARE
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
@@ -323,23 +324,34 @@ def ends(check: OpCheck) -> int:
 
 
 def shares(check: OpCheck) -> int:
-    """Check a pool of shares of fixed convolutions; return O."""
+    """Check a pool of shares of fixed convolutions, and maybe of two more numbers of each bias; return O."""
     dilations = _wholes(check, "dilations", MOST_DILATION)
     if dilations != sorted(set(dilations)):
         raise InputError(describe(f"{check.path}.dilations", dilations, "numbers that rise"))
     counts = _wholes(check, "counts", MOST_BIASES)
     if len(counts) != len(dilations):
         raise InputError(describe(f"{check.path}.counts", counts, f"{len(dilations)} numbers, one for each dilation"))
-    size = len(KERNELS) * sum(counts)
-    check.expect("bias", (size,))
+    pairs = len(KERNELS) * sum(counts)
+    check.expect("bias", (pairs,))
     check.expect("channels", (len(KERNELS) * len(dilations), check.size))
-    return size
+    return pairs * _numbers(check)
 
 
 def shares_state(check: OpCheck) -> Mapping[str, Shape]:
-    """Return the state of a pool of shares: the last steps, and the outputs above each bias."""
+    """Return the state of a pool of shares: the last steps, and the tallies of the outputs above each bias."""
     reach = SIDE * max(_wholes(check, "dilations", MOST_DILATION))
-    return {"before": (2 * reach, check.size), "above": (check.op.size,), "count": (1,)}
+    numbers = _numbers(check)
+    roles = ("above", "places", "run", "longest") if numbers == ALL else ("above",)
+    tallies = dict.fromkeys(roles, (check.op.size // numbers,))
+    return {"before": (2 * reach, check.size), "count": (1,), **tallies}
+
+
+def _numbers(check: OpCheck) -> int:
+    """Return how many numbers of each bias a pool of shares gives."""
+    numbers = check.op.options.get("numbers", SHARE)
+    if numbers not in (SHARE, ALL) or isinstance(numbers, bool):
+        raise InputError(describe(f"{check.path}.numbers", numbers, f"{SHARE} or {ALL}"))
+    return int(numbers)
 
 
 def _wholes(check: OpCheck, name: str, most: int) -> list[int]:

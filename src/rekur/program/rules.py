@@ -223,11 +223,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "shares": Rule(
             checks.shares,
             ("bias", "channels"),
-            ("dilations", "counts"),
+            ("dilations", "counts", "numbers"),
             takes="steps",
             gives="row",
             remembers=checks.shares_state,
-            whole=("above", "count"),
+            whole=("above", "places", "run", "longest", "count"),
             multiply_adds=lambda op, size, shapes: 9 * sum(shape[0] for shape in shapes if len(shape) > 1) + op.size,
         ),
         "attend": Rule(

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rekur._shares import Shares, Times
+from rekur._convolutions import Times
+from rekur._shares import SHARE, Shares
 from rekur._tensors import Array
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
@@ -18,10 +19,12 @@ from rekur.program.stages import StateArrays
 
 #: the length of a series that goes on
 _ENDLESS = 1 << 62
+#: the states that hold tallies of outputs, in the order of :attr:`rekur._shares.Shares.tallies`
+TALLIES = ("above", "places", "run", "longest")
 
 
 class SharePool(PoolStage):
-    """The share of the outputs of each convolution above each bias.
+    """The share of the outputs of each convolution above each bias, and maybe where they are.
 
     An output is counted once the steps that the widest convolution reads have come; those near the last step are
     counted, with zeros behind it, when the pool is read.
@@ -30,11 +33,13 @@ class SharePool(PoolStage):
     def __init__(self, op: Op, weights: Mapping[str, Array], threads: int) -> None:
         super().__init__(op, weights, threads)
         dilations, counts = (np.array(op.options[name], np.int64) for name in ("dilations", "counts"))
-        channels = np.asarray(weights["channels"] > 0.5, np.uint8)
-        self._shares = Shares(dilations, counts, channels, np.ascontiguousarray(weights["bias"], np.float32))
+        channels, numbers = np.asarray(weights["channels"] > 0.5, np.uint8), op.options.get("numbers", SHARE)
+        bias = np.ascontiguousarray(weights["bias"], np.float32)
+        self._shares = Shares(dilations, counts, channels, bias, numbers)
+        self._tallies = [role for role in TALLIES if role in op.state]
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
-        history, above, count = (self._of(role, state) for role in ("before", "above", "count"))
+        history, count = (self._of(role, state) for role in ("before", "count"))
         reach, steps, rows = self._shares.reach, count[:, 0], x[packed.by_row]
         series = [
             np.concatenate([past, rows[start : start + length]])
@@ -42,12 +47,18 @@ class SharePool(PoolStage):
         ]
         now = steps + packed.lengths
         times = Times(steps - 2 * reach, np.maximum(steps - reach, 0), now - reach, np.full_like(now, _ENDLESS))
-        above = self._shares.counted(series, times, above, self.threads)
+        tallies = self._shares.counted(series, times, self._joined(state), self.threads)
         history = np.stack([each[-2 * reach :] for each in series]) if series else history
-        self._put(state, before=history, above=above, count=now[:, None])
+        parts = np.split(tallies, len(self._tallies), axis=1)
+        self._put(state, before=history, count=now[:, None], **dict(zip(self._tallies, parts, strict=True)))
 
     def read(self, state: StateArrays) -> Array:
-        history, above, count = (self._of(role, state) for role in ("before", "above", "count"))
+        history, count = (self._of(role, state) for role in ("before", "count"))
         reach, steps = self._shares.reach, count[:, 0]
         times = Times(steps - 2 * reach, np.maximum(steps - reach, 0), steps, steps)
-        return self._shares.divided(list(history), times, above, self.threads)
+        return self._shares.divided(list(history), times, self._joined(state), self.threads)
+
+    def _joined(self, state: StateArrays) -> Array:
+        """Return the tallies of all sequences, (R, S)."""
+        parts = [self._of(role, state) for role in self._tallies]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

@@ -89,8 +89,8 @@ class LinearRival(Rival):
         if "grams" in arrays:
             vectors = GramVectors(arrays["grams"], arrays["idf"])
         elif "dilations" in arrays:
-            shares = (arrays[name] for name in ("dilations", "counts", "channels", "biases"))
-            vectors = ShareVectors(Shares(*shares), int(arrays["stride"][0]))
+            shares = Shares(arrays["dilations"], arrays["counts"], arrays["channels"], arrays["biases"])
+            vectors = ShareVectors(shares, int(arrays["stride"][0]))
         else:
             vectors = SummaryVectors(arrays["mean"], arrays["scale"])
         return cls(saved["name"], target, vectors, arrays["weights"], arrays["bias"], arrays.get("classes"))

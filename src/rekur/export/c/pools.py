@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rekur._shares import KERNELS, SIDE
+from rekur._convolutions import KERNELS, SIDE
 from rekur.export.c.ops import FloatModel
 from rekur.export.c.section import Register, Section
 from rekur.program import Op
@@ -24,8 +24,8 @@ def take(model: FloatModel, section: Section, op: Op) -> None:
     elif op.kind == "max":
         section.call("take_largest", model.state(op, "largest"), model.state(op, "count"), x, op.size)
     elif op.kind == "shares":
-        states = (model.state(op, role) for role in ("before", "above", "count"))
-        section.call("take_shares", *states, x, *_of_shares(model, section, op))
+        window, count = (model.state(op, role) for role in ("before", "count"))
+        section.call("take_shares", window, *_tallies(model, op), count, x, *_of_shares(model, section, op))
     else:
         hidden = model.weights[op.weights["weight"]].shape[0]
         y = section.scratch(hidden)
@@ -48,13 +48,20 @@ def result(model: FloatModel, section: Section, op: Op, last: Register | None) -
     if op.kind == "attention":
         section.call("divide", section.write(op), model.state(op, "total"), f"*{model.state(op, 'mass')}", op.size)
     elif op.kind == "shares":
-        window, above, count = (model.state(op, role) for role in ("before", "above", "count"))
-        y = section.write(op)
-        section.call("read_shares", y, window, above, f"*{count}", *_of_shares(model, section, op))
+        window, count = (model.state(op, role) for role in ("before", "count"))
+        *room, bank = _of_shares(model, section, op)
+        room.append(section.scratch(len(KERNELS) * max(op.options["counts"])))
+        section.call("read_shares", section.write(op), window, *_tallies(model, op), f"*{count}", *room, bank)
     elif last is not None:
         section.alias(op, last.pointer)
     else:
         section.alias(op, model.state(op, {"last": "last", "mean": "mean", "max": "largest"}[op.kind]))
+
+
+def _tallies(model: FloatModel, op: Op) -> list[str]:
+    """Return the C expressions of the tallies of outputs above each bias; null for those that are not asked."""
+    types = {"above": "uint32_t", "places": "uint64_t", "run": "uint32_t", "longest": "uint32_t"}
+    return [model.state(op, role) if role in op.state else f"({kind} *)0" for role, kind in types.items()]
 
 
 def _of_shares(model: FloatModel, section: Section, op: Op) -> tuple[str, str, str]:
@@ -63,6 +70,6 @@ def _of_shares(model: FloatModel, section: Section, op: Op) -> tuple[str, str, s
     dilations, counts = (np.array(op.options[role], np.int32) for role in ("dilations", "counts"))
     flags = (model.weights[op.weights["channels"]] != 0).astype(np.uint8)
     arrays = {"dilations": dilations, "counts": counts, "channels": flags.reshape(-1), "biases": model.weights[name]}
-    reach = SIDE * int(dilations.max())
-    bank = model.constants.struct(f"{name}.bank", "share_bank", arrays, len(dilations), reach, width)
+    reach, pairs = SIDE * int(dilations.max()), len(model.weights[name])
+    bank = model.constants.struct(f"{name}.bank", "share_bank", arrays, len(dilations), reach, width, pairs)
     return section.scratch(len(KERNELS)), section.scratch(width * (2 * SIDE + 1)), f"&{bank}"

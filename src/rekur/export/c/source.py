@@ -305,9 +305,9 @@ def _fixed_field(model: fixed.FixedModel, slot: State) -> tuple[str, str, int, s
 
 
 def _whole_type(program: Program, slot: State) -> str:
-    """Return the C type of a state of whole numbers: tokens, the memory of followers, or counts."""
+    """Return the C type of a state of whole numbers: tokens, the memory of followers, sums of places, or counts."""
     roles = {name: role for op in program.main.ops for role, name in op.state.items()}
-    return {"before": "int32_t", "memory": "uint64_t"}.get(roles[slot.name], "uint32_t")
+    return {"before": "int32_t", "memory": "uint64_t", "places": "uint64_t"}.get(roles[slot.name], "uint32_t")
 
 
 def said(op: Op) -> str:

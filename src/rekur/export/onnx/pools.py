@@ -11,7 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from rekur._shares import KERNELS, SIDE
+from rekur._convolutions import KERNELS, SIDE
+from rekur._shares import ALL, SHARE
 from rekur._tensors import Array
 from rekur.export.onnx.frame import Frame
 from rekur.export.onnx.graph import Graph, Value
@@ -75,7 +76,8 @@ def _shares(frame: Frame, op: Op, x: Value) -> Value:
     channels, lengths = frame.weights[op.weights["channels"]] != 0, cast(Value, frame.lengths)
     x = graph.node("Where", frame.mask, x, 0.0)
     times = graph.node("Range", np.array(0, np.int64), graph.node("Shape", x, end=1).squeeze(0), np.array(1, np.int64))
-    shares, first = [], 0
+    columns: list[list[Value]] = [[] for _ in range(op.options.get("numbers", SHARE))]
+    first = 0
     for number, (dilation, count) in enumerate(zip(op.options["dilations"], op.options["counts"], strict=True)):
         side, combinations = SIDE * dilation, slice(number * len(KERNELS), (number + 1) * len(KERNELS))
         ends = np.array([side, 0, 0, side, 0, 0], np.int64)
@@ -90,12 +92,27 @@ def _shares(frame: Frame, op: Op, x: Value) -> Value:
         outputs = graph.node("Where", counts, outputs, _LOWEST)
         end = first + len(KERNELS) * count
         above = graph.node("Greater", outputs.unsqueeze(3), biases[first:end].reshape(len(KERNELS), count))
-        sums = above.cast("float32").reduce("Sum", 0)
         fringes = np.where(whole, 0, 2 * side).astype(np.int64)
         steps = graph.node("Max", graph.node("Sub", lengths.unsqueeze(1), fringes), np.array(1, np.int64))
-        shares.append((sums / steps.cast("float32").unsqueeze(2)).reshape(-1, end - first))
+        steps = steps.cast("float32").unsqueeze(2)
+        flags = above.cast("float32")
+        numbers = [flags.reduce("Sum", 0) / steps]
+        if len(columns) == ALL:
+            places = graph.node("Sub", times.unsqueeze(1), np.where(whole, 0, side).astype(np.int64)).cast("float32")
+            weights = (places * 2.0 + 1.0).unsqueeze(1).unsqueeze(3)
+            numbers += [(flags * weights).reduce("Sum", 0) / (steps * steps), _longest(graph, flags) / steps]
+        for column, each in zip(columns, numbers, strict=True):
+            column.append(each.reshape(-1, end - first))
         first = end
-    return graph.node("Concat", *shares, axis=1)
+    return graph.node("Concat", *(each for column in columns for each in column), axis=1)
+
+
+def _longest(graph: Graph, flags: Value) -> Value:
+    """Return the longest run of ones in time of flags (T, B, 84, b): the most of them behind as many zeros."""
+    zeros = graph.node("CumSum", flags * -1.0 + 1.0, np.array(0, np.int64)).cast("int64")
+    one_more = np.array([0, 0, 0, 0, 1, 0, 0, 0], np.int64)
+    nothing = graph.node("Pad", flags * 0.0, one_more, np.zeros((), np.float32))
+    return graph.node("ScatterElements", nothing, zeros, flags, axis=0, reduction="add").reduce("Max", 0)
 
 
 def _outputs(graph: Graph, taps: list[Value], channels: Array) -> Value:

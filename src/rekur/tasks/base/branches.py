@@ -1,6 +1,6 @@
 """The ridge branch beside members of a network of series: fitted on what they learn from, weighted by other items.
 
-Axes: N items, F shares, K outputs, M members.
+Axes: N items, F numbers of an item, K outputs, R ridges.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rekur._shares import Shares, draw_shares, in_blocks, stride_of
+from rekur._shares import ALL, Shares, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems
 from rekur.models.branch_spec import GRID
 from rekur.models.series_network import SeriesNetwork, joined
@@ -33,13 +33,13 @@ _BLOCK = 500
 
 
 class Ridges(NamedTuple):
-    """The ridge of each member.
+    """One ridge of all training items; with folds those of the items of all others stand before it.
 
     Attributes:
-        shares: that all of them read.
+        shares: the convolutions that all of them read.
         stride: steps that are averaged to one.
-        weights: (M, K, F).
-        bias: (M, K).
+        weights: (R, K, F).
+        bias: (R, K).
         scores: of each item to validate on, by a ridge that did not see it, (N, K).
     """
 
@@ -49,18 +49,34 @@ class Ridges(NamedTuple):
     bias: Floats
     scores: Floats
 
-    def branch(self, quarters: int) -> ShareBranch:
+    def branch(self, part: slice, quarters: int) -> ShareBranch:
         """Return the branch of a network.
 
         Args:
+            part: the ridges that are in it.
             quarters: its weight in the answer.
         """
-        return ShareBranch.of(self.shares, self.weights, self.bias, stride=self.stride, quarters=quarters)
+        weights, bias = self.weights[part], self.bias[part]
+        return ShareBranch.of(self.shares, weights, bias, stride=self.stride, quarters=quarters)
+
+
+class Finished(NamedTuple):
+    """What became of a network.
+
+    Attributes:
+        note: what a person is told.
+        parts: the scores of each part of the answer; none without a ridge.
+        refitted: the branch of all training items, which takes the place of those of folds once the network is scored.
+    """
+
+    note: str
+    parts: list[dict[str, Any]]
+    refitted: ShareBranch | None = None
 
 
 def finish(
     network: SeriesNetwork, target: Target, train_set: EncodedItems, valid_set: EncodedItems, *, ridge: bool
-) -> tuple[str, list[dict[str, Any]]]:
+) -> Finished:
     """Set the temperature of members and the weight of a ridge beside them, by items that they did not see.
 
     Args:
@@ -69,9 +85,6 @@ def finish(
         train_set: the items that it was trained on.
         valid_set: the items held out; with folds the training items that are in one.
         ridge: whether a ridge is to answer too.
-
-    Returns:
-        what a person is told, and the scores of each part of the answer; none without a ridge.
     """
     head: Any = network.criterion
     truth, notes = valid_set.targets_of(valid_set.rows), []
@@ -88,23 +101,27 @@ def finish(
         how = "which gives the least log loss on items that a network did not see"
         notes.append(f"The network's scores are divided by a temperature of {factor:.3g}, {how}.")
     if not ridge:
-        return " ".join(notes), []
+        return Finished(" ".join(notes), [])
     if valid_set.folds is None:
-        fitted = fit_apart(_weighted(train_set, head, target), valid_set, target, loss, network.spec.members)
+        fitted = fit_apart(_weighted(train_set, head, target), valid_set, target, loss)
     else:
         apart = np.flatnonzero(valid_set.folds < 0)
         items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
         fitted = fit_folds(_weighted(items, head, target), target, loss)
     quarters = best_quarters(net, fitted.scores, target.joint, loss)
-    if quarters:
-        network.attach(fitted.branch(quarters))
+    refitted = None
+    if quarters and len(fitted.bias) > 1:
+        network.attach(fitted.branch(slice(None, -1), quarters))
+        refitted = fitted.branch(slice(-1, None), quarters)
+    elif quarters:
+        network.attach(fitted.branch(slice(None), quarters))
     share = quarters / GRID
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     parts = []
     for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
         parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
-    return " ".join(notes), parts
+    return Finished(" ".join(notes), parts, refitted)
 
 
 def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
@@ -117,7 +134,7 @@ def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
 
 
 def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
-    """Return a ridge for each fold, of the items of the others.
+    """Return a ridge for each fold, of the items of the others, and one of all items behind them.
 
     Scores of labels are scaled by one factor, with the least loss on items that a ridge did not see.
 
@@ -127,26 +144,24 @@ def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], floa
         loss: mean loss of scores (N, K) of the items that are in a fold.
     """
     folds = items.folds[items.rows] if items.folds is not None else np.zeros(len(items), np.int64)
-    stride, members = stride_of(items.lengths), int(folds.max()) + 1
+    stride, count = stride_of(items.lengths), int(folds.max()) + 1
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in items.rows]
-    shares = draw_shares(series)
+    shares = draw_shares(series, numbers=ALL)
     table, targets = shares.of(series), coded(np.asarray(items.targets_of(items.rows)), target)
     drawn = np.arange(0, len(items), -(-len(items) // MOST_ITEMS))
     ridge = Ridge(table[drawn], targets[drawn], items.record_weights(drawn))
-    weights = np.empty((members, targets.shape[1], shares.size))
-    bias, scores = np.empty((members, targets.shape[1])), np.empty(targets.shape)
-    for member in range(members):
-        fitted = ridge.fit(np.flatnonzero(folds[drawn] != member), penalties_of(target))
-        weights[member], bias[member] = fitted.weights, fitted.bias
-        held_out = folds == member
+    weights = np.empty((count + 1, targets.shape[1], shares.size))
+    bias, scores = np.empty((count + 1, targets.shape[1])), np.empty(targets.shape)
+    for fold in range(count + 1):
+        fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target))
+        weights[fold], bias[fold] = fitted.weights, fitted.bias
+        held_out = folds == fold
         scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias
     return _sharpened(Ridges(shares, stride, weights, bias, scores[folds >= 0]), target, loss)
 
 
-def fit_apart(
-    items: EncodedItems, valid_set: EncodedItems, target: Target, loss: Callable[[Floats], float], members: int
-) -> Ridges:
-    """Return one ridge of training items for all members.
+def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
+    """Return one ridge of training items.
 
     Scores of labels are scaled by one factor, with the least loss on the items to validate on.
 
@@ -155,13 +170,12 @@ def fit_apart(
         valid_set: items to validate on.
         target: the meaning of the outputs.
         loss: mean loss of scores (N, K) of the items to validate on.
-        members: number of members M.
     """
     stride = stride_of(items.lengths)
     drawn = drawn_by_steps(items, stride)
     rows = items.rows[drawn]
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
-    shares = draw_shares(series)
+    shares = draw_shares(series, numbers=ALL)
     targets = coded(np.asarray(items.targets_of(rows)), target)
     fitted = Ridge(shares.of(series), targets, items.record_weights(drawn)).fit(penalties=penalties_of(target))
     scores = np.empty((len(valid_set), targets.shape[1]))
@@ -169,8 +183,7 @@ def fit_apart(
         part = slice(start, start + _BLOCK)
         held_out = [in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]]
         scores[part] = shares.of(held_out) @ fitted.weights.T + fitted.bias
-    weights, bias = (np.stack([each] * members) for each in (fitted.weights, fitted.bias))
-    return _sharpened(Ridges(shares, stride, weights, bias, scores), target, loss)
+    return _sharpened(Ridges(shares, stride, fitted.weights[None], fitted.bias[None], scores), target, loss)
 
 
 def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) -> Ridges:

@@ -193,6 +193,7 @@ class ItemStages(Stages):
         if note := self._task.finish_network(trained.network, prepared.target, train_set, valid_set):
             reporter.say(note)
         measured = plan.measured(trained.network)
+        self._task.refit_network(trained.network)
         self.records = measured.records
         if len(measured.records) < FEW_TO_VALIDATE:  # a long series has several
             reporter.say(f"Scores on so few items tell little: {counted(len(valid_set), 'item')} to validate on.")

@@ -24,6 +24,7 @@ from rekur.features import Features, TextFeatures, make_features
 from rekur.lower import runtime_model
 from rekur.models import ItemNetwork, SequenceSpec, SeriesNetwork, SeriesSpec, build, build_series
 from rekur.models.encoder import of_unit_norm
+from rekur.models.share_branch import ShareBranch
 from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
@@ -172,6 +173,7 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     #: values of options for the convolutional network that go before those of its recipe
     series_rules: ClassVar[dict[str, Any]] = {}
     _series_facts: series_net.SeriesFacts | None = None
+    _refitted: ShareBranch | None = None
 
     def network_of(self, kind: str) -> str:
         """Return the network that reads items of a kind: ``convolutional`` or ``recurrent``."""
@@ -234,12 +236,18 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
 
     def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Weigh members, and a ridge beside them, by the items that they did not see; see :mod:`.branches`."""
-        self.parts_ = []
+        self.parts_, self._refitted = [], None
         ridge = "ridge" in (self.chosen_["branches"] or "")
         if not isinstance(network, SeriesNetwork) or not (ridge or valid_set.folds is not None):
             return ""
-        notes, self.parts_ = branches.finish(network, target, train_set, valid_set, ridge=ridge)
-        return notes
+        note, self.parts_, self._refitted = branches.finish(network, target, train_set, valid_set, ridge=ridge)
+        return note
+
+    def refit_network(self, network: Any) -> None:
+        """Let one ridge of all training items take the place of those of folds."""
+        if self._refitted is not None:
+            network.attach(self._refitted)
+            self._refitted = None
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Give the network the trained vectors."""

@@ -106,6 +106,9 @@ class ItemTask(Task):
         """Set up a trained network by the validation items; return what a person is told, by default nothing."""
         return ""
 
+    def refit_network(self, network: Any) -> None:
+        """Set up a network that has been scored once more, with the items that were held out; by default nothing."""
+
     #: the scores of each part of the answer on items that it did not see, where it has several
     parts_: Sequence[dict[str, Any]] = ()
 

@@ -4,8 +4,17 @@ typedef struct {
     const int32_t *dilations, *biases_each;
     const uint8_t *channels;
     const float *biases;
-    int count, reach, size;
+    int count, reach, size, pairs;
 } share_bank;
+
+/* part: share_tallies */
+/* of each bias: outputs above it, the sum of their places, the run that goes on, and the longest; the last three may be
+   missing */
+typedef struct {
+    uint32_t *above;
+    uint64_t *places;
+    uint32_t *run, *longest;
+} share_tallies;
 
 /* part: share_outputs: share_bank */
 /* the outputs of the 84 kernels of a dilation at a step of a window: before, then x, then zeros; three taps out of nine
@@ -46,27 +55,49 @@ static void share_outputs(float *outputs, float *taps, const float *before, cons
     }
 }
 
-/* part: take_shares: share_outputs shift */
-/* adds a step to a window, and counts the outputs whose last tap it is; half of the kernels have none in which a tap is
-   before the first step */
-static void take_shares(float *before, uint32_t *above, uint32_t *count, const float *x, float *outputs, float *taps,
-                        const share_bank *bank)
+/* part: follow_shares: share_tallies */
+/* adds an output that has a place among those of its kernel to the tallies of biases */
+static void follow_shares(const share_tallies *of, const float *biases, int first, int count, float output,
+                          uint32_t place)
 {
-    const float *biases = bank->biases;
-    int number, kernel, b;
+    int b;
+    for (b = first; b < first + count; ++b) {
+        const uint32_t is_above = (uint32_t)(output > biases[b]);
+        of->above[b] += is_above;
+        if (of->places) {
+            of->places[b] += is_above * (uint64_t)place;
+            of->run[b] = is_above * (of->run[b] + 1);
+            if (of->longest[b] < of->run[b]) {
+                of->longest[b] = of->run[b];
+            }
+        }
+    }
+}
+
+/* part: take_shares: share_outputs follow_shares shift */
+/* adds a step to a window, and the outputs whose last tap it is to the tallies; half of the kernels have none in which
+   a tap is before the first step */
+static void take_shares(float *before, uint32_t *above, uint64_t *places, uint32_t *run, uint32_t *longest,
+                        uint32_t *count, const float *x, float *outputs, float *taps, const share_bank *bank)
+{
+    share_tallies tallies;
+    int number, kernel, first = 0;
+    tallies.above = above;
+    tallies.places = places;
+    tallies.run = run;
+    tallies.longest = longest;
     for (number = 0; number < bank->count; ++number) {
-        const int side = 4 * bank->dilations[number], each = bank->biases_each[number];
-        const int is_there = *count >= (uint32_t)side, is_inside = *count >= 2 * (uint32_t)side;
-        if (is_there) {
-            share_outputs(outputs, taps, before, x, 2 * bank->reach - side, bank, number);
+        const uint32_t side = 4 * (uint32_t)bank->dilations[number];
+        const int each = bank->biases_each[number];
+        if (*count >= side) {
+            share_outputs(outputs, taps, before, x, 2 * bank->reach - (int)side, bank, number);
         }
         for (kernel = 0; kernel < 84; ++kernel) {
-            const int counts = (number + kernel) % 2 == 0 ? is_there : is_inside;
-            for (b = 0; counts && b < each; ++b) {
-                above[b] += (uint32_t)(outputs[kernel] > biases[b]);
+            const uint32_t late = (number + kernel) % 2 == 0 ? side : 2 * side;
+            if (*count >= late) {
+                follow_shares(&tallies, bank->biases, first, each, outputs[kernel], *count - late);
             }
-            biases += each;
-            above += each;
+            first += each;
         }
     }
     *count += *count < UINT32_MAX;
@@ -74,34 +105,52 @@ static void take_shares(float *before, uint32_t *above, uint32_t *count, const f
 }
 
 /* part: read_shares: share_outputs */
-/* the share of the outputs above each bias, with zeros behind the last step */
-static void read_shares(float *y, const float *before, const uint32_t *above, uint32_t count, float *outputs, float *taps,
+/* the numbers of each bias, with zeros behind the last step: the share of the outputs above it; then the share weighted
+   by time, and the longest run, if their tallies are there; now has room for the runs of a dilation */
+static void read_shares(float *y, const float *before, const uint32_t *above, const uint64_t *places, const uint32_t *run,
+                        const uint32_t *longest, uint32_t count, float *outputs, float *taps, float *now,
                         const share_bank *bank)
 {
     const float *biases = bank->biases;
-    int number, kernel, back, b;
+    float *late = places ? y + bank->pairs : y, *runs = places ? late + bank->pairs : y;
+    int number, kernel, b, first = 0;
     for (number = 0; number < bank->count; ++number) {
-        const int side = 4 * bank->dilations[number], each = bank->biases_each[number];
-        const uint32_t fringe = 2 * (uint32_t)side;
-        for (b = 0; b < 84 * each; ++b) {
+        const uint32_t side = 4 * (uint32_t)bank->dilations[number];
+        const int each = bank->biases_each[number];
+        uint32_t back;
+        for (b = first; b < first + 84 * each; ++b) {
             y[b] = (float)above[b];
+            if (places) {
+                late[b] = (float)(2 * places[b] + above[b]);
+                runs[b] = (float)longest[b];
+                now[b - first] = (float)run[b];
+            }
         }
-        for (back = 1; back <= side && (uint32_t)back <= count; ++back) {
-            share_outputs(outputs, taps, before, (const float *)0, 2 * bank->reach - back, bank, number);
+        for (back = side < count ? side : count; back > 0; --back) {
+            share_outputs(outputs, taps, before, (const float *)0, 2 * bank->reach - (int)back, bank, number);
             for (kernel = number % 2; kernel < 84; kernel += 2) {
-                for (b = kernel * each; b < (kernel + 1) * each; ++b) {
-                    y[b] += outputs[kernel] > biases[b] ? 1.0f : 0.0f;
+                for (b = first + kernel * each; b < first + (kernel + 1) * each; ++b) {
+                    const float is_above = outputs[kernel] > biases[b] ? 1.0f : 0.0f;
+                    y[b] += is_above;
+                    if (places) {
+                        late[b] += is_above * (2.0f * (float)(count - back) + 1.0f);
+                        now[b - first] = is_above * (now[b - first] + 1.0f);
+                        runs[b] = runs[b] < now[b - first] ? now[b - first] : runs[b];
+                    }
                 }
             }
         }
         for (kernel = 0; kernel < 84; ++kernel) {
-            const uint32_t steps = (number + kernel) % 2 == 0 ? count : count > fringe ? count - fringe : 0;
-            for (b = kernel * each; steps > 1 && b < (kernel + 1) * each; ++b) {
-                y[b] /= (float)steps;
+            const uint32_t fringe = (number + kernel) % 2 == 0 ? 0 : 2 * side;
+            const float steps = count > fringe + 1 ? (float)(count - fringe) : 1.0f;
+            for (b = first + kernel * each; b < first + (kernel + 1) * each; ++b) {
+                y[b] /= steps;
+                if (places) {
+                    late[b] /= steps * steps;
+                    runs[b] /= steps;
+                }
             }
         }
-        biases += 84 * each;
-        above += 84 * each;
-        y += 84 * each;
+        first += 84 * each;
     }
 }
