@@ -87,6 +87,21 @@ def test_quantiles_of_every_cell_rise_depend_on_both_inputs_and_are_those_of_its
     np.testing.assert_allclose(engine.run(*arrays_of(batch)), outputs, atol=1e-5, rtol=1e-5)
 
 
+def test_shrinkage_multiplies_what_was_learnt_in_use_and_in_programs_but_not_in_training() -> None:
+    network, half = trained(make_spec()), trained(make_spec(shrinkage=0.5))
+    batch = batch_of(network.spec)
+    halved = trained(make_spec())
+    with torch.no_grad():
+        for name, weight in halved.named_parameters():
+            if "gate" in name or "correction" in name:
+                weight.div_(2)
+    expected = halved(batch)[0].detach()
+    torch.testing.assert_close(half(batch)[0].detach(), expected)
+    np.testing.assert_allclose(ForecastEngine(*lower(half)).run(*arrays_of(batch)), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(half.train()(batch)[0], network.train()(batch)[0])
+    assert ForecasterSpec.from_dict(half.spec.to_dict()) == half.spec
+
+
 def arrays_of(batch: Batch) -> list[list[NDArray[Any]]]:
     lengths = batch.lengths.tolist()
     steps = [steps[:length].numpy() for steps, length in zip(batch.inputs["steps"], lengths, strict=True)]

@@ -56,9 +56,12 @@ class Builder:
         self.ops.append(dataclasses.replace(op, writes=self.prefix + op.writes))
         return self.prefix + op.writes
 
-    def affine(self, reads: str, writes: str, linear: nn.Linear) -> str:
-        """Add the op of a linear layer."""
+    def affine(self, reads: str, writes: str, linear: nn.Linear, *, factor: float = 1.0) -> str:
+        """Add the op of a linear layer, whose outputs are multiplied by a factor."""
         weights = self.weights({"weight": linear.weight, "bias": linear.bias})
+        if factor != 1:
+            scaled = {role: (name, np.float32(factor) * self.arrays.pop(name)) for role, name in weights.items()}
+            weights = {role: self.array(f"{name}.scaled", array) for role, (name, array) in scaled.items()}
         return self.add(Op("affine", (reads,), writes, linear.out_features, weights))
 
     def padding(self, reads: str) -> str:

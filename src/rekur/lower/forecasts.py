@@ -73,10 +73,12 @@ def _segment(building: Builder, member: ForecasterMember, blocks: _Blocks) -> st
     points = spec.segment * spec.channels
     hidden = lower_stack(building, blocks.read, member.decoder)
     z = building.add(Op("concat", (hidden, blocks.read), "hidden", member.gate.in_features))
-    gate = building.affine(z, "gate", member.gate)
+    factor = 1 - spec.shrinkage
+    gate = building.affine(z, "gate", member.gate, factor=factor)
     options = {"candidates": spec.candidates}
     mixed = building.add(Op("mix", (gate, blocks.prior, blocks.candidates), "mixed", points, options=options))
-    median = building.add(Op("add", (mixed, building.affine(z, "correction", member.correction)), "median", points))
+    correction = building.affine(z, "correction", member.correction, factor=factor)
+    median = building.add(Op("add", (mixed, correction), "median", points))
     increments = building.affine(z, "increments", member.increments)
     size, options = points * len(spec.quantiles), {"below": spec.median}
     return building.add(Op("quantiles", (median, blocks.error, increments), "quantiles", size, options=options))

@@ -31,12 +31,13 @@ class ForecasterMember(nn.Module):
     From the last state :math:`s` of the encoder one step reads each segment's row :math:`a`; of its output and its
     input, :math:`z`, linear layers that start at zero give a gate, a correction and the increments of quantiles:
 
-    .. math:: \hat y = \sum_k \mathrm{softmax}_k(p + G z)\,c_k + V z, \quad
+    .. math:: \hat y = \sum_k \mathrm{softmax}_k(p + \lambda G z)\,c_k + \lambda V z, \quad
               q_{j+1} = q_j + \sigma\,\mathrm{softplus}(b_j + U_j z)
 
-    with the candidates :math:`c`, the logarithms :math:`p` of their weights, and the expected error :math:`\sigma`. So
-    the untrained median is the weighted combination of the candidates, and the untrained quantiles are those of a
-    normal distribution around it.
+    with the candidates :math:`c`, the logarithms :math:`p` of their weights, and the expected error :math:`\sigma`. The
+    factor :math:`\lambda` is 1 in training and 1 - ``shrinkage`` in use, so that forecasts stay nearer to the plain ones
+    than the training windows taught. The untrained median is the weighted combination of the candidates, and the
+    untrained quantiles are those of a normal distribution around it.
 
     Args:
         spec: the specification.
@@ -82,8 +83,10 @@ class ForecasterMember(nn.Module):
         read = torch.cat([x, torch.asinh(candidates)], dim=-1)
         z = torch.cat([self.decoder(read[:, None], state).output[:, 0], read], dim=-1)
         z = functional.dropout(z, spec.dropout, self.training)
-        gate = self.gate(z).view(*points, spec.candidates) + prior.view(rows, 1, spec.channels, spec.candidates)
-        median = (gate.softmax(dim=-1) * candidates.view(gate.shape)).sum(dim=-1) + self.correction(z).view(points)
+        factor = 1.0 if self.training else 1 - spec.shrinkage
+        gate, correction = factor * self.gate(z), factor * self.correction(z)
+        gate = gate.view(*points, spec.candidates) + prior.view(rows, 1, spec.channels, spec.candidates)
+        median = (gate.softmax(dim=-1) * candidates.view(gate.shape)).sum(dim=-1) + correction.view(points)
         increments = functional.softplus(self.increments(z)).view(*points, -1) * error.view(*points, 1)
         below, above = torch.tensor_split(increments, [spec.median], dim=-1)
         lower = median[..., None] - below.flip(-1).cumsum(dim=-1).flip(-1)

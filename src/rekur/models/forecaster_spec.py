@@ -48,6 +48,8 @@ class ForecasterSpec(EncoderSpec):
         channels: number of channels C that are forecast together; 1 or more.
         quantiles: their probabilities, rising, in (0, 1), 0.5 among them.
         members: networks whose outputs are averaged; 1 or more.
+        shrinkage: part of what a network has learnt that a forecast leaves out, in [0, 1): gates and corrections are
+            multiplied by what remains, but not in training.
 
     Example:
         >>> spec = ForecasterSpec(input_size=4, cell="gru", hidden_size=8, horizon=6, segment=3, candidates=2)
@@ -64,12 +66,14 @@ class ForecasterSpec(EncoderSpec):
     channels: int = 1
     quantiles: tuple[float, ...] = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
     members: int = 1
+    shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("input_size", "horizon", "segment", "candidates", "channels", "members"):
             _check.size(name, getattr(self, name))
         _check.size("ahead_size", self.ahead_size, low=0)
+        _check.number("shrinkage", self.shrinkage, 0, 1, open_high=True)
         if self.horizon % self.segment:
             raise InputError(describe("segment", self.segment, f"a divisor of the horizon, {self.horizon}"))
         if self.bidirectional or self.look_ahead:

@@ -196,6 +196,7 @@ class Forecaster(ForecastOptions, ItemEstimator):
             candidates=windows.candidates,
             ahead_size=windows.ahead_size,
             quantiles=distribution.levels,
+            shrinkage=recipe.SHRINKAGE,
             **{name: self.chosen_[name] for name in MODEL_OPTIONS},
         )
         check_model_size(build_forecaster, spec, self.chosen_)

@@ -56,6 +56,10 @@ RULES: dict[str, Callable[[Facts], Any]] = {
 }
 
 
+#: part of what a network has learnt that its forecasts leave out: later times are never quite like those of training
+SHRINKAGE = 0.2
+
+
 def prior_power(facts: Facts) -> float:
     """Return the power of the errors of plain forecasts in the weights that a network begins with."""
     return 1.0 if facts.windows > _MANY else PRIOR_POWER
