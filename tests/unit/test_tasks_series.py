@@ -196,7 +196,8 @@ def test_sizes_follow_from_the_training_series() -> None:
         "longest": 520,
         "scale": "global",
     }
-    assert sizes_of(SeriesFacts(5000, False), causal=False)["block"] == 20
+    of_length = [sizes_of(SeriesFacts(length, False), causal=False) for length in (512, 1460, 5000)]
+    assert [(sizes["block"], sizes["stride"]) for sizes in of_length] == [(2, 4), (1, 23), (4, 20)]
 
 
 def test_a_regressor_averages_numbers_of_its_members() -> None:

@@ -34,10 +34,10 @@ class ForecasterMember(nn.Module):
     .. math:: \hat y = \sum_k \mathrm{softmax}_k(p + \lambda G z)\,c_k + \lambda V z, \quad
               q_{j+1} = q_j + \sigma\,\mathrm{softplus}(b_j + U_j z)
 
-    with the candidates :math:`c`, the logarithms :math:`p` of their weights, and the expected error :math:`\sigma`. The
-    factor :math:`\lambda` is 1 in training and 1 - ``shrinkage`` in use, so that forecasts stay nearer to the plain ones
-    than the training windows taught. The untrained median is the weighted combination of the candidates, and the
-    untrained quantiles are those of a normal distribution around it.
+    with the candidates :math:`c`, the logarithms :math:`p` of their weights, and the expected error :math:`\sigma`.
+    The factor :math:`\lambda` is 1 in training and 1 - ``shrinkage`` in use: forecasts stay a little nearer to the
+    plain ones. The untrained median is the weighted combination of the candidates, and the untrained quantiles are
+    those of a normal distribution around it.
 
     Args:
         spec: the specification.

@@ -24,8 +24,11 @@ from rekur.tasks.base.series_options import BRANCHES
 FEW_ITEMS, FOLDS = 500, 5
 #: items up to which a ridge answers too
 RIDGE_ITEMS = 5000
-#: steps that series are to have at first, and behind the first convolutions
-_STEPS, _SAMPLED, _MOST_SAMPLED = 256, 64, 4
+#: steps of a series up to which averages of two are read; longer ones, where fast changes tell much, are read as they
+#: are up to many steps
+_SHORT, _MANY_STEPS = 512, 1536
+#: steps that shorter series are to have at first, and all behind the first convolutions
+_STEPS, _SAMPLED = 256, 64
 #: times the typical length that training reads of a longer series
 _LONGEST = 4
 #: by how much means or deviations of items differ where levels tell something, in deviations of the channel
@@ -64,10 +67,10 @@ def sizes_of(facts: SeriesFacts, *, causal: bool) -> dict[str, Any]:
 
     Example:
         >>> sizes_of(SeriesFacts(1000, False), causal=False)
-        {'block': 4, 'stride': 4, 'longest': 4000, 'scale': 'series'}
+        {'block': 1, 'stride': 16, 'longest': 4000, 'scale': 'series'}
     """
-    block = math.ceil(facts.length / _STEPS)
-    stride = min(_MOST_SAMPLED, math.ceil(facts.length / block / _SAMPLED))
+    block = math.ceil(facts.length / (_STEPS if facts.length <= _SHORT else _MANY_STEPS))
+    stride = math.ceil(facts.length / block / _SAMPLED)
     scale = "global" if causal else "both" if facts.levels else "series"
     return {"block": block, "stride": stride, "longest": _LONGEST * facts.length, "scale": scale}
 
