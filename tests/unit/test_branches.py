@@ -13,6 +13,7 @@ import rekur
 from rekur import Classifier, Regressor
 from rekur.check import CHECKS, check_bundle, subject_of
 from rekur.data import Corpus
+from rekur.errors import InputError
 from rekur.export.c.check import compiler
 from rekur.lower import lower
 from rekur.models import Batch, SeriesSpec, build_series
@@ -77,11 +78,10 @@ def test_a_number_has_a_ridge_beside_the_net_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("joint", ["outputs", "softmax", "sigmoid"])
 @pytest.mark.parametrize("quarters", [1, 4])
-@pytest.mark.parametrize("members", [1, 3])
-def test_a_program_answers_as_its_network(joint: str, quarters: int, members: int) -> None:
-    branch = BranchSpec(
-        input_size=2, output_size=3, members=members, dilations=(1, 2), biases=(2, 1), stride=2, quarters=quarters
-    )
+@pytest.mark.parametrize(("members", "matrices", "numbers"), [(1, 1, 1), (3, 3, 1), (3, 1, 3)])
+def test_a_program_answers_as_its_network(joint: str, quarters: int, members: int, matrices: int, numbers: int) -> None:
+    how: dict[str, Any] = {"members": matrices, "numbers": numbers, "stride": 2, "quarters": quarters}
+    branch = BranchSpec(input_size=2, output_size=3, dilations=(1, 2), biases=(2, 1), **how)
     sizes: dict[str, Any] = {"channels": 8, "hidden_size": 4, "widths": (3, 5), "stride": 2}
     spec = SeriesSpec(input_size=2, output_size=3, members=members, joint=joint, branch=branch, **sizes)
     assert SeriesSpec.from_dict(spec.to_dict()) == spec
@@ -102,6 +102,18 @@ def test_a_program_answers_as_its_network(joint: str, quarters: int, members: in
         few, some = with_members(program, weights, 1)
         assert [op.kind for op in few.main.ops if op.kind == "average"] == []
         assert np.isfinite(Engine(few, some).run(items)).all()
+
+
+def test_a_branch_of_an_older_bundle_reads_shares_alone() -> None:
+    saved = BranchSpec(input_size=1, output_size=2, members=5).to_dict()
+    del saved["numbers"]
+    assert BranchSpec.from_dict(saved).numbers == 1
+
+
+@pytest.mark.parametrize("numbers", [0, 2, 4])
+def test_a_branch_has_one_number_of_a_bias_or_three(numbers: int) -> None:
+    with pytest.raises(InputError, match=f"numbers: got {numbers}; expected 1 or 3"):
+        BranchSpec(input_size=1, output_size=2, numbers=numbers)
 
 
 def test_weights_are_drawn_to_equal_ones() -> None:
