@@ -67,7 +67,12 @@ class Span(NamedTuple):
         return cls(first - margin, begin, np.maximum(np.minimum(stop, lengths - margin) - first, begin), steps)
 
     def follow(self, above: NDArray[np.bool_], tallies: Ints) -> None:
-        """Add the outputs that are above biases, (C, T, B), to the tallies of the biases (B, 1 or 4, C), in place."""
+        """Bring the tallies of biases up to date, in place.
+
+        Args:
+            above: 1 where an output of a window is above a bias, (biases, T, B).
+            tallies: of each window and bias, (B, 1 or 4, biases), in the order of :data:`rekur._shares.TALLIES`.
+        """
         times = np.arange(self.steps)[:, None]
         late = times >= self.begin
         above = above & late & (times < self.end)

@@ -40,9 +40,11 @@ Ints = NDArray[np.int64]
 
 #: numbers of a series in all, about
 SHARES = 10_000
-#: numbers of a bias: its share alone, or all of them; and its tallies while steps come
+#: numbers of a bias: its share alone, or all of them
 SHARE, ALL = 1, 3
-_TALLIES = {SHARE: 1, ALL: 4}
+#: the tallies of a bias while steps come, by its numbers: the count of outputs above it, the sum of their places, the
+#: current run of them, and the longest run
+TALLIES = {SHARE: ("above",), ALL: ("above", "places", "run", "longest")}
 #: most dilations of a kernel
 _MOST_DILATIONS = 32
 #: most channels whose sum a convolution reads
@@ -84,8 +86,8 @@ class Shares:
 
     @property
     def tallies(self) -> int:
-        """Tallies of a series S: counts; with three numbers also sums of places, runs that go on, and longest runs."""
-        return _TALLIES[self.numbers] * len(self.biases)
+        """Number of tallies of a series S: those of :data:`TALLIES`, one after the other, each of all biases."""
+        return len(TALLIES[self.numbers]) * len(self.biases)
 
     @property
     def reach(self) -> int:
@@ -201,7 +203,7 @@ def draw_shares(series: Sequence[Array], seed: int = 0, *, size: int = SHARES, n
     Args:
         series: (T, D), one at least that is not empty.
         seed: of the draws.
-        size: numbers of a series in all, about; 84 for each number of a bias or more.
+        size: about how many numbers a series has; at least 84 times ``numbers``.
         numbers: of a bias, 1 or 3.
     """
     random = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ from tests.oracles.make_cases import frequency, order
 import rekur
 from rekur import Classifier, Regressor
 from rekur._convolutions import Times
-from rekur._shares import ALL, LONG, SHARE, Shares, dilations_of, draw_shares, in_blocks, stride_of
+from rekur._shares import ALL, LONG, SHARE, TALLIES, Shares, dilations_of, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems, Ragged
 from rekur.errors import InputError
 from rekur.export.c import check
@@ -27,7 +27,6 @@ from rekur.export.c.write import header, source
 from rekur.export.onnx.models import make_models
 from rekur.features import SeriesFeatures
 from rekur.program import Engine, Input, Op, Program, State, Weight
-from rekur.program.shares import TALLIES
 from rekur.targets import LabelTarget, NumberTarget
 from rekur.tasks.base.ridge import Ridge, even_folds
 from rekur.tasks.base.share_rival import fit_share_rival
@@ -303,7 +302,7 @@ def pool(shares: Shares) -> tuple[Program, dict[str, Any]]:
     width, size = shares.channels.shape[1], shares.size
     weights = {"bias": shares.biases, "channels": shares.channels.astype(np.float32)}
     pairs = len(shares.biases)
-    tallies = (State(role, (pairs,), "int64") for role in TALLIES[: shares.tallies // pairs])
+    tallies = (State(role, (pairs,), "int64") for role in TALLIES[shares.numbers])
     state = (State("before", (2 * shares.reach, width)), State("count", (1,), "int64"), *tallies)
     options: dict[str, Any] = {"dilations": shares.dilations.tolist(), "counts": shares.counts.tolist()}
     if shares.numbers == ALL:

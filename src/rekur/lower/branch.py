@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rekur._shares import SHARE
+from rekur._shares import SHARE, TALLIES
 from rekur.lower.builder import Builder
 from rekur.models.share_branch import ShareBranch
 from rekur.program import Op
-from rekur.program.shares import TALLIES
 
 
 def lower_branch(building: Builder, branch: ShareBranch) -> list[str]:
@@ -28,7 +27,7 @@ def lower_branch(building: Builder, branch: ShareBranch) -> list[str]:
         "before": building.remember("before", (2 * shares.reach, spec.input_size)),
         "count": building.remember("count", (1,), "int64"),
     }
-    state |= {role: building.remember(role, (spec.pairs,), "int64") for role in TALLIES[: shares.tallies // spec.pairs]}
+    state |= {role: building.remember(role, (spec.pairs,), "int64") for role in TALLIES[spec.numbers]}
     weights = building.weights({"bias": branch.bias, "channels": branch.channels})
     options_of_pool: dict[str, Any] = {"dilations": list(spec.dilations), "counts": list(spec.biases)}
     if spec.numbers != SHARE:

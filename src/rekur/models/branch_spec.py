@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from rekur import _check
 from rekur._convolutions import KERNELS
-from rekur._shares import ALL, SHARE
+from rekur._shares import SHARE, TALLIES
 from rekur.errors import InputError, describe
 
 #: parts of the answer that a network and its branch share
@@ -40,11 +40,11 @@ class BranchSpec:
     quarters: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "output_size", "members", "stride"):
+        for name in ("input_size", "output_size", "members", "numbers", "stride"):
             _check.whole(name, getattr(self, name), low=1)
         _check.whole("quarters", self.quarters, low=1, high=GRID)
-        if self.numbers not in (SHARE, ALL):
-            raise InputError(describe("numbers", self.numbers, f"{SHARE} or {ALL}"))
+        if self.numbers not in TALLIES:
+            raise InputError(describe("numbers", self.numbers, " or ".join(map(str, TALLIES))))
         if not self.dilations or len(self.dilations) != len(self.biases):
             raise InputError(describe("biases", self.biases, f"{len(self.dilations)} numbers, one for each dilation"))
         for name in ("dilations", "biases"):

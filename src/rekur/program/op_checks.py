@@ -12,7 +12,7 @@ from rekur._check import choice, flag, no_unknown, number
 from rekur._check import whole as whole_number
 from rekur._convolutions import KERNELS, SIDE
 from rekur._ids import RESERVED
-from rekur._shares import ALL, SHARE
+from rekur._shares import SHARE, TALLIES
 from rekur.errors import InputError, describe
 from rekur.program.cells import Cell, Shape, cell_from
 from rekur.program.ops import Op, Widths
@@ -341,16 +341,15 @@ def shares_state(check: OpCheck) -> Mapping[str, Shape]:
     """Return the state of a pool of shares: the last steps, and the tallies of the outputs above each bias."""
     reach = SIDE * max(_wholes(check, "dilations", MOST_DILATION))
     numbers = _numbers(check)
-    roles = ("above", "places", "run", "longest") if numbers == ALL else ("above",)
-    tallies = dict.fromkeys(roles, (check.op.size // numbers,))
+    tallies = dict.fromkeys(TALLIES[numbers], (check.op.size // numbers,))
     return {"before": (2 * reach, check.size), "count": (1,), **tallies}
 
 
 def _numbers(check: OpCheck) -> int:
     """Return how many numbers of each bias a pool of shares gives."""
     numbers = check.op.options.get("numbers", SHARE)
-    if numbers not in (SHARE, ALL) or isinstance(numbers, bool):
-        raise InputError(describe(f"{check.path}.numbers", numbers, f"{SHARE} or {ALL}"))
+    if numbers not in TALLIES or isinstance(numbers, bool):
+        raise InputError(describe(f"{check.path}.numbers", numbers, " or ".join(map(str, TALLIES))))
     return int(numbers)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from rekur._convolutions import Times
-from rekur._shares import SHARE, Shares
+from rekur._shares import SHARE, TALLIES, Shares
 from rekur._tensors import Array
 from rekur.program.ops import Op
 from rekur.program.packed import Packed
@@ -19,8 +19,6 @@ from rekur.program.stages import StateArrays
 
 #: the length of a series that goes on
 _ENDLESS = 1 << 62
-#: the states that hold tallies of outputs, in the order of :attr:`rekur._shares.Shares.tallies`
-TALLIES = ("above", "places", "run", "longest")
 
 
 class SharePool(PoolStage):
@@ -36,7 +34,7 @@ class SharePool(PoolStage):
         channels, numbers = np.asarray(weights["channels"] > 0.5, np.uint8), op.options.get("numbers", SHARE)
         bias = np.ascontiguousarray(weights["bias"], np.float32)
         self._shares = Shares(dilations, counts, channels, bias, numbers)
-        self._tallies = [role for role in TALLIES if role in op.state]
+        self._tallies = TALLIES[numbers]
 
     def take(self, x: Array, packed: Packed, state: StateArrays) -> None:
         history, count = (self._of(role, state) for role in ("before", "count"))

@@ -117,6 +117,8 @@ def finish(
         network.attach(fitted.branch(slice(None), quarters))
     share = quarters / GRID
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
+    if refitted is not None:
+        notes.append("Once they are scored, one ridge of all items takes the place of those of the folds.")
     parts = []
     for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
