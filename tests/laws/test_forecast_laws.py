@@ -21,7 +21,7 @@ from rekur.data.parts import series_corpus
 from rekur.features.windows import Window, WindowFeatures
 from rekur.targets.distribution import DistributionTarget
 from rekur.targets.gallery import Gallery
-from rekur.tasks.base import driver
+from rekur.tasks.base import retrain
 from rekur.tasks.base.item_stages import ItemStages
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.tasks.forecast.split import Split, sizes_of
@@ -213,13 +213,13 @@ def test_training_again_reads_the_ends_and_changes_no_score() -> None:
 def test_a_chosen_model_stays_where_training_again_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     small: dict[str, Any] = {"horizon": H, "epochs": 2, "hidden_size": 4, "baseline": False}
     chosen = Forecaster(**small, refit=False).fit(made(4))
-    ordinary = driver.train
+    ordinary = retrain.train
 
     def interrupted(*given: Any, until: int = 0, **how: Any) -> Any:
         result = ordinary(*given, until=until, **how)
         return dataclasses.replace(result, stopped="interrupted") if until else result
 
-    monkeypatch.setattr(driver, "train", interrupted)
+    monkeypatch.setattr(retrain, "train", interrupted)
     model = Forecaster(**small).fit(made(4))
     assert (model.result_.stopped, model.result_.trained_again) == ("interrupted", 0)
     np.testing.assert_array_equal(model.predict(made(4)), chosen.predict(made(4)))

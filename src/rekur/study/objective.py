@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from rekur.errors import InputError, RekurError, describe
 from rekur.features import FEATURES
 from rekur.tasks import TASKS
-from rekur.tasks.base.driver import Course, fit
+from rekur.tasks.base.driver import fit
+from rekur.tasks.base.stages import Course
 from rekur.train import History, Silent
 
 #: (number of an evaluation from 1, cost) -> True to end the trial

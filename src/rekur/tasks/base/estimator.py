@@ -28,7 +28,8 @@ from rekur.runtime.rival import Rival
 from rekur.runtime.saved_rivals import rival_files
 from rekur.targets import Target
 from rekur.tasks.base.card import card
-from rekur.tasks.base.driver import Course, Stages, fit
+from rekur.tasks.base.driver import fit
+from rekur.tasks.base.stages import Course, Stages
 from rekur.tasks.base.task import Task
 from rekur.train import Checkpoints, History, Lines, Reporter, Silent, TrainResult
 from rekur.train.world import current

@@ -21,13 +21,13 @@ from rekur.features import Features
 from rekur.metrics import METRICS
 from rekur.runtime.rival import Rival, rival_scores
 from rekur.targets import KINDS, Target
-from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.early import long_item_warning
 from rekur.tasks.base.folds import OUT_OF_FOLD, FoldedRival, folds_of, notes_of_folds
 from rekur.tasks.base.guess import guess_of_items
 from rekur.tasks.base.plan import FitPlan
 from rekur.tasks.base.prepared import PreparedItems
 from rekur.tasks.base.prior import Prior
+from rekur.tasks.base.stages import Longer, Stages, Trained
 from rekur.tasks.base.stream_plan import StreamPlan
 from rekur.tasks.base.task import ItemTask
 from rekur.train import Reporter
@@ -187,6 +187,9 @@ class ItemStages(Stages):
             f"{counted(len(train_set), 'item')} to train on{steps[0]}, {len(valid_set)} to validate on{steps[1]}; "
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
+
+    def longer(self, network: Any, plan: FitPlan) -> Longer | None:
+        return self._task.longer(network, plan)
 
     def report(self, trained: Trained, prepared: PreparedItems, plan: FitPlan, reporter: Reporter) -> dict[str, Any]:
         train_set, valid_set = prepared.train, prepared.valid

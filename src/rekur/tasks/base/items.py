@@ -30,7 +30,6 @@ from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
 from rekur.tasks.base import branches, recipe, series_net
-from rekur.tasks.base.driver import Stages
 from rekur.tasks.base.early import check_model_size, check_options
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.item_stages import ItemStages
@@ -39,6 +38,7 @@ from rekur.tasks.base.options import MODEL_OPTIONS, TRAIN_OPTIONS, ItemOptions
 from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run
 from rekur.tasks.base.series_options import CONVOLUTIONAL, network_of
 from rekur.tasks.base.share_rival import fit_share_rival
+from rekur.tasks.base.stages import Longer, Stages
 from rekur.tasks.base.task import ItemTask
 
 
@@ -233,6 +233,12 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             longest=network.spec.longest,
             monitor=series_net.last_weights(),
         )
+
+    def longer(self, network: Any, plan: FitPlan) -> Longer | None:
+        """Return a longer training of a network of series that does not tell its own training items apart."""
+        if not isinstance(plan, series_net.MemberPlan) or self.epochs is not None or self.steps:
+            return None
+        return series_net.longer_training(network, plan, self.chosen_["epochs"])
 
     def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Weigh members, and a ridge beside them, by the items that they did not see; see :mod:`.branches`."""

@@ -5,6 +5,7 @@ Axes: N items, D numbers of a step, K outputs, M members.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from rekur.data import EncodedItems, LengthBuckets
-from rekur.models import SeriesSpec
+from rekur.models import SeriesNetwork, SeriesSpec
 from rekur.models.batch import Batch
-from rekur.tasks.base.plan import FitPlan, Measure, Monitor
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, sampled
 from rekur.tasks.base.ridge import EVEN
 from rekur.tasks.base.series_options import BRANCHES
+from rekur.tasks.base.stages import Longer
 
 #: items below which members are the models of as many folds
 FEW_ITEMS, FOLDS = 500, 5
@@ -33,10 +35,17 @@ _STEPS, _SAMPLED = 256, 64
 _LONGEST = 4
 #: by how much means or deviations of items differ where levels tell something, in deviations of the channel
 _LEVELS = 0.05
-#: steps of the optimiser for 100 items
-_BUDGET = 500
+#: items of a batch, and steps of the optimiser for 100 items
+_BATCH, _BUDGET = 32, 500
+#: how many times as many a training has at most whose batches are smaller than usual ones
+_MORE = 2.0
 #: evaluations of a training
 _EVALUATIONS = 10
+#: share of the own training items whose label a network is to give, or another one trains so many times as long, for so
+#: many steps at most
+_FITS, _LONGER, _MOST_STEPS = 0.95, 4.0, 5000
+#: training items by which that is decided
+_ASKED = 2000
 
 
 class SeriesFacts(NamedTuple):
@@ -76,12 +85,12 @@ def sizes_of(facts: SeriesFacts, *, causal: bool) -> dict[str, Any]:
 
 
 def _batch_size(items: int, size: int) -> int:
-    return int(min(32 if items < 5000 else 64, max(2, items // 2)))
+    return int(min(_BATCH if items < 5000 else 2 * _BATCH, max(2, items // 2)))
 
 
 def _epochs(items: int, size: int) -> int:
-    """As many as make 500 steps of 100 items, and twice as many of four times as many items."""
-    steps = _BUDGET * math.sqrt(max(1.0, items / 100))
+    """As many as make 500 steps of 100 items, twice as many of four times as many, and more of smaller batches."""
+    steps = _BUDGET * math.sqrt(max(1.0, items / 100)) * min(_MORE, max(1.0, _BATCH / size))
     return max(1, round(steps / math.ceil(items / size)))
 
 
@@ -195,10 +204,38 @@ class MemberPlan(FitPlan):
             self._counted = len(rows)
             yield Batch.of_items(self._train, rows)._replace(members=torch.from_numpy(members))
 
+    def share_right(self, network: SeriesNetwork) -> float:
+        """Return the share of the training items whose label is given by a member that was trained on them."""
+        items, folds = self._train, self._train.folds
+        rows = sampled(items.rows if folds is None else items.rows[folds[items.rows] >= 0], _ASKED)
+        if folds is not None:  # each item is for the member that did not see it: let the next one answer
+            items = dataclasses.replace(items, folds=np.where(folds < 0, folds, (folds + 1) % len(self._rows)))
+        measured = self.measure.of_model(network, items, rows)
+        return float(self.measure.target.score(measured.records)["accuracy"])
+
     def largest_batch(self) -> tuple[int, int]:
         """Return the items of the largest batch, and the steps of the longest item that training reads."""
         rows, steps = zip(*(buckets.largest for buckets in self._of_members), strict=True)
         return sum(rows), max(1, min(max(steps), self._longest))
+
+
+def longer_training(network: SeriesNetwork, plan: MemberPlan, epochs: int) -> Longer | None:
+    """Return a longer training of a network that does not give its own training items their labels; None for none.
+
+    Args:
+        network: trained.
+        plan: of its training.
+        epochs: of the training.
+    """
+    factor = min(_LONGER, _MOST_STEPS / (epochs * plan.steps_per_epoch))
+    if factor < 2 or plan.measure.target.kind != "label":
+        return None
+    right = plan.share_right(network)
+    if right >= _FITS:
+        return None
+    return Longer(
+        round(factor * epochs), factor, f"The network gives {right:.1%} of its own training items their label"
+    )
 
 
 def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:

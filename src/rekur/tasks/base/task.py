@@ -18,6 +18,7 @@ from rekur.runtime.rival import Rival
 from rekur.targets import Target
 from rekur.tasks.base.options import SharedOptions
 from rekur.tasks.base.plan import FitPlan, Measure, Monitor
+from rekur.tasks.base.stages import Longer
 
 
 class Task(SharedOptions, ABC):
@@ -101,6 +102,15 @@ class ItemTask(Task):
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
+
+    def longer(self, network: Any, plan: FitPlan) -> Longer | None:
+        """Return a longer training, where a trained network does not fit the training items; None, as here, for none.
+
+        Args:
+            network: trained.
+            plan: of its training.
+        """
+        return None
 
     def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Set up a trained network by the validation items; return what a person is told, by default nothing."""

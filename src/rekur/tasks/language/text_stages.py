@@ -22,10 +22,10 @@ from rekur.runtime.ngram import NGram
 from rekur.runtime.rival import Rival, rival_records
 from rekur.runtime.rivals import NGramRival
 from rekur.targets import NextTarget
-from rekur.tasks.base.driver import Stages, Trained
 from rekur.tasks.base.guess import Guess
 from rekur.tasks.base.prepared import PreparedText
 from rekur.tasks.base.prior import Prior
+from rekur.tasks.base.stages import Stages, Trained
 from rekur.tasks.language import language_recipe as recipe
 from rekur.tasks.language.held_out import hold_out, is_shorter
 from rekur.tasks.language.language_plan import LanguagePlan, new_network, parts_of, run, start_embedding
