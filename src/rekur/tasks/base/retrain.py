@@ -39,20 +39,20 @@ def train_network(
 
 
 def train_longer(
-    task: Any, stages: Stages, prepared: Any, before: tuple[Trained, Any], longer: Longer, course: Course
+    task: Any, stages: Stages, prepared: Any, shorter: tuple[Trained, Any], longer: Longer, course: Course
 ) -> tuple[Trained, Any]:
     """Train a new network longer; return that of the two with the lower held-out loss, and the plan of its training.
 
     Where the new one cannot be trained, is interrupted or diverges, the one before stays.
     """
-    reporter, trained = course.reporter, before[0]
+    reporter, trained = course.reporter, shorter[0]
     first, limit = trained.result, trained.options.time_limit
     left = limit - first.seconds
     if limit and left < first.seconds:
-        return before
+        return shorter
     takes = duration(min(longer.factor * first.seconds, left) if limit else longer.factor * first.seconds)
     reporter.say(f"{longer.reason}. A new one trains {longer.factor:.2g} times as long, about {takes}.")
-    kept, history = {name: vars(task)[name] for name in ("chosen_", "model_")}, History()
+    of_first, history = {name: vars(task)[name] for name in ("chosen_", "model_")}, History()
     task.chosen_ = {**task.chosen_, "epochs": longer.epochs}
     options = replace(trained.options, epochs=longer.epochs, time_limit=left if limit else 0.0)
 
@@ -67,11 +67,11 @@ def train_longer(
         task.result_ = _with_time_of(first, new[0].result)
         by_first(partial(_restore, course.history, history.rows, reporter))
         return new
-    vars(task).update(kept)
+    vars(task).update(of_first)
     if new is not None:
         stopped: Any = "interrupted" if new[0].result.stopped == "interrupted" else first.stopped
         task.result_ = replace(_with_time_of(new[0].result, first), stopped=stopped)
-    return before
+    return shorter
 
 
 def _is_kept(new: Trained, first: TrainResult, course: Course) -> bool:
@@ -82,10 +82,10 @@ def _is_kept(new: Trained, first: TrainResult, course: Course) -> bool:
             course.checkpoints.keep()
         return False
     scores = new.result.best_score, first.best_score
-    kept = scores[0] < scores[1]
-    which = "the new network stays" if kept else "the network before stays"
+    is_better = scores[0] < scores[1]
+    which = "the new network stays" if is_better else "the network before stays"
     course.reporter.say(f"Held-out loss {scores[0]:.4g}, before {scores[1]:.4g}: {which}.")
-    return kept
+    return is_better
 
 
 def _with_time_of(other: TrainResult, result: TrainResult) -> TrainResult:

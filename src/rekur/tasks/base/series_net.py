@@ -37,12 +37,12 @@ _LONGEST = 4
 _LEVELS = 0.05
 #: items of a batch, and steps of the optimiser for 100 items
 _BATCH, _BUDGET = 32, 500
-#: how many times as many a training has at most whose batches are smaller than usual ones
+#: factor of these steps at most where batches are smaller
 _MORE = 2.0
 #: evaluations of a training
 _EVALUATIONS = 10
-#: share of the own training items whose label a network is to give, or another one trains so many times as long, for so
-#: many steps at most
+#: share of the training items whose label a network is to give; below it a new one trains a multiple of the steps, and
+#: a number of them at most
 _FITS, _LONGER, _MOST_STEPS = 0.95, 4.0, 5000
 #: training items by which that is decided
 _ASKED = 2000
