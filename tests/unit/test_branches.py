@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch
 import rekur
 from rekur import Classifier, Regressor
 from rekur.check import CHECKS, check_bundle, subject_of
-from rekur.data import Corpus
+from rekur.data import Corpus, EncodedItems
+from rekur.data.encoded import named
+from rekur.data.ragged import Ragged
 from rekur.errors import InputError
 from rekur.export.c.check import compiler
 from rekur.lower import lower
@@ -22,8 +25,11 @@ from rekur.models.share_branch import ShareBranch
 from rekur.program import Engine
 from rekur.program.members import with_members
 from rekur.runtime import read_bundle
-from rekur.tasks.base.branches import best_quarters, mixed
+from rekur.targets import LabelTarget
+from rekur.tasks.base.branches import best_quarters, fit_apart, mixed
 from rekur.tasks.base.card import card
+from rekur.tasks.base.ridge import Ridge
+from rekur.tasks.base.share_rival import coded, penalties_of
 
 QUICK: dict[str, Any] = {"epochs": 1, "members": 2}
 
@@ -177,6 +183,32 @@ def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_vali
     )
     one, other = (np.asarray(each.matrices / each.matrices.norm()) for each in (branch, others))
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_share_that_is_held_out_scores_one_ridge_and_teaches_the_next(weighted: bool) -> None:
+    X, y = waves(30)
+    steps = [np.asarray(each, np.float32) for each in X]
+    weights = np.linspace(0.5, 2, 30) if weighted else None
+    every = EncodedItems(named(Ragged.from_iter(steps)), y, np.arange(30), y.tolist(), weights=weights)
+    held_out = dataclasses.replace(every, rows=np.arange(20, 30))
+    apart = EncodedItems(named(Ragged.from_iter(steps[20:])), y[20:], np.arange(10), y[20:].tolist())
+    target, items = LabelTarget(["0", "1", "2"], multi_label=False), dataclasses.replace(every, rows=np.arange(20))
+
+    def loss(scores: Any) -> float:
+        chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        return float(-np.log(chances[np.arange(10), y[20:]]).mean())
+
+    both, one = (fit_apart(items, each, target, loss) for each in (held_out, apart))
+    assert (len(both.bias), len(one.bias)) == (2, 1)
+    np.testing.assert_allclose(both.scores, one.scores, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(both.weights[:1], one.weights, rtol=1e-6, atol=1e-9)
+    table = both.shares.of(steps)
+    np.testing.assert_allclose(table[20:] @ both.weights[0].T + both.bias[0], both.scores, atol=1e-5)
+    expected = Ridge(table, coded(y, target), weights).fit(penalties=penalties_of(target))
+    factor = both.bias[1] / expected.bias
+    assert np.ptp(factor) < 1e-4 * abs(factor).max()
+    np.testing.assert_allclose(both.weights[1], factor[0] * expected.weights, rtol=1e-4, atol=1e-8)
 
 
 @pytest.mark.parametrize("task", [Classifier, Regressor])

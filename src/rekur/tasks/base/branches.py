@@ -33,7 +33,7 @@ _BLOCK = 500
 
 
 class Ridges(NamedTuple):
-    """One ridge of all training items; with folds those of the items of all others stand before it.
+    """One ridge of all training items; before it stand those by which items are scored that they did not see.
 
     Attributes:
         shares: the convolutions that all of them read.
@@ -66,7 +66,7 @@ class Finished(NamedTuple):
     Attributes:
         note: what a person is told.
         parts: the scores of each part of the answer; none without a ridge.
-        refitted: the branch of all training items, which takes the place of those of folds once the network is scored.
+        refitted: the branch of all items, which takes the place of one that did not see some, once that is scored.
     """
 
     note: str
@@ -118,7 +118,7 @@ def finish(
     share = quarters / GRID
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     if refitted is not None:
-        notes.append("Once they are scored, one ridge of all items takes the place of those of the folds.")
+        notes.append("Once they are scored, a ridge of all items takes the place of those that did not see some.")
     parts = []
     for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
@@ -163,7 +163,7 @@ def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], floa
 
 
 def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
-    """Return one ridge of training items.
+    """Return a ridge of training items, and behind it one of those that validate too, where these were held out.
 
     Scores of labels are scaled by one factor, with the least loss on the items to validate on.
 
@@ -179,13 +179,22 @@ def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
     shares = draw_shares(series, numbers=ALL)
     targets = coded(np.asarray(items.targets_of(rows)), target)
-    fitted = Ridge(shares.of(series), targets, items.record_weights(drawn)).fit(penalties=penalties_of(target))
-    scores = np.empty((len(valid_set), targets.shape[1]))
+    table, weights_of_items = shares.of(series), items.record_weights(drawn)
+    fitted = [Ridge(table, targets, weights_of_items).fit(penalties=penalties_of(target))]
+    scores, tables = np.empty((len(valid_set), targets.shape[1])), []
     for start in range(0, len(scores), _BLOCK):
         part = slice(start, start + _BLOCK)
-        held_out = [in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]]
-        scores[part] = shares.of(held_out) @ fitted.weights.T + fitted.bias
-    return _sharpened(Ridges(shares, stride, fitted.weights[None], fitted.bias[None], scores), target, loss)
+        held_out = shares.of([in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]])
+        scores[part] = held_out @ fitted[0].weights.T + fitted[0].bias
+        tables.append(held_out)
+    if valid_set.inputs is items.inputs:  # a share of the training items, not items that a person gave to validate on
+        every = np.concatenate([rows, valid_set.rows])
+        truth = coded(np.asarray(items.targets_of(every)), target)
+        weights_of_items = None if items.weights is None else np.asarray(items.weights[every], np.float64)
+        ridge = Ridge(np.concatenate([table, *tables]), truth, weights_of_items)
+        fitted.append(ridge.fit(penalties=penalties_of(target)))
+    weights, bias = (np.stack(each) for each in zip(*((each.weights, each.bias) for each in fitted), strict=True))
+    return _sharpened(Ridges(shares, stride, weights, bias, scores), target, loss)
 
 
 def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) -> Ridges:

@@ -250,7 +250,7 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         return note
 
     def refit_network(self, network: Any) -> None:
-        """Let one ridge of all training items take the place of those of folds."""
+        """Let one ridge of all items take the place of those that did not see some."""
         if self._refitted is not None:
             network.attach(self._refitted)
             self._refitted = None
