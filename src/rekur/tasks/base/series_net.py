@@ -37,8 +37,8 @@ _LONGEST = 4
 _LEVELS = 0.05
 #: items of a batch, and steps of the optimiser for 100 items
 _BATCH, _BUDGET = 32, 500
-#: factor of these steps at most where batches are smaller
-_MORE = 2.0
+#: items below which fewer have more steps, and by which factor at most
+_SEEN_MORE, _MOST_MORE = 80, 3.0
 #: evaluations of a training
 _EVALUATIONS = 10
 #: share of the training items whose label a network is to give; below it a new one trains a multiple of the steps, and
@@ -89,8 +89,8 @@ def _batch_size(items: int, size: int) -> int:
 
 
 def _epochs(items: int, size: int) -> int:
-    """As many as make 500 steps of 100 items, twice as many of four times as many, and more of smaller batches."""
-    steps = _BUDGET * math.sqrt(max(1.0, items / 100)) * min(_MORE, max(1.0, _BATCH / size))
+    """As many as make 500 steps of 100 items, twice as many of four times as many items, and of half as many items."""
+    steps = _BUDGET * max(math.sqrt(items / 100), min(_MOST_MORE, _SEEN_MORE / items), 1.0)
     return max(1, round(steps / math.ceil(items / size)))
 
 
