@@ -37,7 +37,7 @@ _LONGEST = 4
 _LEVELS = 0.05
 #: items of a batch, and steps of the optimiser for 100 items
 _BATCH, _BUDGET = 32, 500
-#: items below which fewer have more steps, and by which factor at most
+#: items below which there are more steps, and the largest factor of the steps
 _SEEN_MORE, _MOST_MORE = 80, 3.0
 #: evaluations of a training
 _EVALUATIONS = 10
