@@ -44,7 +44,7 @@ class Notes:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few steps, after which no network is good enough."""
-    monkeypatch.setattr(series_net, "_BUDGET", 4)
+    monkeypatch.setattr(series_net, "_BUDGET", 10)
     monkeypatch.setattr(series_net, "_FITS", 1.1)
 
 
@@ -95,7 +95,7 @@ def test_the_one_before_stays_where_its_held_out_loss_is_lower(monkeypatch: pyte
 
 
 def test_one_that_fits_is_not_trained_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_net, "_BUDGET", 100)
+    monkeypatch.setattr(series_net, "_BUDGET", 300)
     monkeypatch.setattr(series_net, "_FITS", FITS)
     model, told = trained(members=1)
     assert model.metrics_["accuracy"] > 0.9
@@ -115,7 +115,7 @@ def test_a_large_set_is_not_trained_for_hours(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_each_item_is_answered_by_a_member_that_was_trained_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_net, "_BUDGET", 150)
+    monkeypatch.setattr(series_net, "_BUDGET", 400)
     monkeypatch.setattr(series_net, "_LONGER", 1.0)
     items, labels = waves()
     labels = list(np.random.default_rng(3).permutation(labels))  # nothing to learn, but to know them by heart

@@ -37,12 +37,10 @@ _LONGEST = 4
 _LEVELS = 0.05
 #: items of a batch, and steps of the optimiser for 100 items
 _BATCH, _BUDGET = 32, 500
-#: items below which there are more steps, and the largest factor of the steps
-_SEEN_MORE, _MOST_MORE = 80, 3.0
 #: evaluations of a training
 _EVALUATIONS = 10
-#: share of the training items whose label a network is to give; below it a new one trains a multiple of the steps, and
-#: a number of them at most
+#: share of the training items whose label a network is to give; where it gives fewer, the factor of the steps of a
+#: longer training, and the most steps
 _FITS, _LONGER, _MOST_STEPS = 0.95, 4.0, 5000
 #: training items by which that is decided
 _ASKED = 2000
@@ -89,8 +87,8 @@ def _batch_size(items: int, size: int) -> int:
 
 
 def _epochs(items: int, size: int) -> int:
-    """As many as make 500 steps of 100 items, twice as many of four times as many items, and of half as many items."""
-    steps = _BUDGET * max(math.sqrt(items / 100), min(_MOST_MORE, _SEEN_MORE / items), 1.0)
+    """As many as make 500 steps of 100 items, and twice as many of four times as many items."""
+    steps = _BUDGET * math.sqrt(max(1.0, items / 100))
     return max(1, round(steps / math.ceil(items / size)))
 
 
