@@ -160,7 +160,13 @@ def test_one_that_ends_early_takes_no_place(how: str, monkeypatch: pytest.Monkey
     assert same(model, trained()[0])
 
 
-def test_numbers_have_no_share_that_is_right() -> None:
-    items, _ = waves()
-    model = Regressor(**QUICK).fit(items, np.random.default_rng(0).normal(size=len(items)))
-    assert model.chosen_["epochs"] == len(model.history_.rows)
+def test_numbers_and_several_labels_have_no_share_that_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordinary, calls = retrain.train, list[int]()
+    monkeypatch.setattr(retrain, "train", lambda *given, **named: [calls.append(1), ordinary(*given, **named)][1])
+    items, labels = waves()
+    Regressor(**QUICK).fit(items, np.random.default_rng(0).normal(size=len(items)))
+    assert len(calls) == 1
+    Classifier(**QUICK, multi_label=True).fit(items, [[label, "all"] for label in labels])
+    assert len(calls) == 2
+    Classifier(**QUICK).fit(items, labels)
+    assert len(calls) == 4

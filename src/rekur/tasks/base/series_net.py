@@ -226,7 +226,7 @@ def longer_training(network: SeriesNetwork, plan: MemberPlan, epochs: int) -> Lo
         epochs: of the training.
     """
     factor = min(_LONGER, _MOST_STEPS / (epochs * plan.steps_per_epoch))
-    if factor < 2 or plan.measure.target.kind != "label":
+    if factor < 2 or plan.measure.target.joint != "softmax":  # numbers and several labels have no such share
         return None
     right = plan.share_right(network)
     if right >= _FITS:
