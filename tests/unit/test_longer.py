@@ -74,20 +74,24 @@ def test_one_that_does_not_fit_is_trained_anew_four_times_as_long(tmp_path: Path
     assert model.result_.best_epoch == len(history.rows)
     why = next(text for text in told if "its own training items" in text)
     assert "trains 4 times as long" in why
-    assert any(text.endswith("the new network stays.") for text in told)
+    losses = f"Held-out loss {model.metrics_['log_loss']:.4g}, before {first.metrics_['log_loss']:.4g}"
+    assert f"{losses}: the new network stays." in told  # after a temperature, as in use
 
 
 def test_the_one_before_stays_where_its_held_out_loss_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.7, 0.6])  # of the new one, and of the one before
+    monkeypatch.setattr(series_net.MemberPlan, "held_out_loss", lambda plan, network: next(losses))
     ordinary, results = retrain.train, list[Any]()
 
-    def worse(*given: Any, **how: Any) -> Any:
+    def noted(*given: Any, **how: Any) -> Any:
         results.append(ordinary(*given, **how))
-        return dataclasses.replace(results[-1], best_score=results[-1].best_score + 10 * (len(results) - 1))
+        return results[-1]
 
-    monkeypatch.setattr(retrain, "train", worse)
+    monkeypatch.setattr(retrain, "train", noted)
     model, told = trained()
     monkeypatch.undo()
-    assert any(text.endswith("the network before stays.") for text in told)
+    assert "Held-out loss 0.7, before 0.6: the network before stays." in told
+    assert len(results) == 2
     assert model.result_.seconds == pytest.approx(sum(result.seconds for result in results))
     first, _ = trained(epochs=model.chosen_["epochs"])
     assert same(model, first)

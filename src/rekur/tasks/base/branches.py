@@ -21,7 +21,7 @@ from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Ridge, sharpness
-from rekur.tasks.base.series_net import temperature
+from rekur.tasks.base.series_net import held_out_loss, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
@@ -87,12 +87,7 @@ def finish(
         ridge: whether a ridge is to answer too.
     """
     head: Any = network.criterion
-    truth, notes = valid_set.targets_of(valid_set.rows), []
-    of_items = valid_set.record_weights(np.arange(len(valid_set)))
-
-    def loss(scores: Any) -> float:
-        return float(np.average(head.terms(scores, truth)[:, 0], weights=of_items))
-
+    loss, notes = held_out_loss(head, valid_set), list[str]()
     net = np.asarray(run(network, valid_set), np.float64)
     if target.joint != "outputs":
         factor = temperature(net, loss)

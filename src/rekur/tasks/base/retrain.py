@@ -63,7 +63,7 @@ def train_longer(
         return Trained(network=network, result=result, options=options), plan_of_new
 
     new = _attempt(train_new, reporter, "no network can be trained longer, and the one before stays")
-    if new is not None and _is_kept(new[0], first, course):
+    if new is not None and _has_ended(new[0], course) and _is_better(new, shorter, longer, reporter):
         task.result_ = _with_time_of(first, new[0].result)
         by_first(partial(_restore, course.history, history.rows, reporter))
         return new
@@ -74,17 +74,21 @@ def train_longer(
     return shorter
 
 
-def _is_kept(new: Trained, first: TrainResult, course: Course) -> bool:
-    """Return whether a network that was trained longer takes the place of the one before; say so."""
+def _has_ended(new: Trained, course: Course) -> bool:
+    """Return whether a longer training went to its end; say so where it did not."""
     if not new.ended:
         course.reporter.say(f"warning: this training was {new.result.stopped}; the network before it is kept.")
         if new.result.stopped == "interrupted" and course.checkpoints is not None:
             course.checkpoints.keep()
-        return False
-    scores = new.result.best_score, first.best_score
-    is_better = scores[0] < scores[1]
+    return new.ended
+
+
+def _is_better(new: tuple[Trained, Any], shorter: tuple[Trained, Any], longer: Longer, reporter: Reporter) -> bool:
+    """Return whether a network that was trained longer has the lower loss on held-out data; say so."""
+    losses = [by_first(partial(longer.loss, trained.network, plan)) for trained, plan in (new, shorter)]
+    is_better = losses[0] < losses[1]
     which = "the new network stays" if is_better else "the network before stays"
-    course.reporter.say(f"Held-out loss {scores[0]:.4g}, before {scores[1]:.4g}: {which}.")
+    reporter.say(f"Held-out loss {losses[0]:.4g}, before {losses[1]:.4g}: {which}.")
     return is_better
 
 

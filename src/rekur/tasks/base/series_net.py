@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from rekur.data import EncodedItems, LengthBuckets
 from rekur.models import SeriesNetwork, SeriesSpec
 from rekur.models.batch import Batch
-from rekur.tasks.base.plan import FitPlan, Measure, Monitor, sampled
+from rekur.models.heads import Head
+from rekur.tasks.base.plan import FitPlan, Measure, Monitor, run, sampled
 from rekur.tasks.base.ridge import EVEN
 from rekur.tasks.base.series_options import BRANCHES
 from rekur.tasks.base.stages import Longer
@@ -211,6 +212,11 @@ class MemberPlan(FitPlan):
         measured = self.measure.of_model(network, items, rows)
         return float(self.measure.target.score(measured.records)["accuracy"])
 
+    def held_out_loss(self, network: SeriesNetwork) -> float:
+        """Return the mean loss on the items to validate on, once scores are divided by their best temperature."""
+        scores, loss = np.asarray(run(network, self._valid), np.float64), held_out_loss(self.measure.head, self._valid)
+        return loss(scores / temperature(scores, loss))
+
     def largest_batch(self) -> tuple[int, int]:
         """Return the items of the largest batch, and the steps of the longest item that training reads."""
         rows, steps = zip(*(buckets.largest for buckets in self._of_members), strict=True)
@@ -231,14 +237,19 @@ def longer_training(network: SeriesNetwork, plan: MemberPlan, epochs: int) -> Lo
     right = plan.share_right(network)
     if right >= _FITS:
         return None
-    return Longer(
-        round(factor * epochs), factor, f"The network gives {right:.1%} of its own training items their label"
-    )
+    reason = f"The network gives {right:.1%} of its own training items their label"
+    return Longer(round(factor * epochs), factor, reason, lambda network, plan: float(plan.held_out_loss(network)))
 
 
 def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
     """Return the items that a member trains on."""
     return items.rows if items.folds is None else items.rows[items.folds[items.rows] != member]
+
+
+def held_out_loss(head: Head, items: EncodedItems) -> Callable[[NDArray[Any]], float]:
+    """Return what computes the mean loss of scores (N, K) of items, each with its weight."""
+    truth, weights = items.targets_of(items.rows), items.record_weights(np.arange(len(items)))
+    return lambda scores: float(np.average(head.terms(scores, truth)[:, 0], weights=weights))
 
 
 def temperature(scores: NDArray[Any], loss: Callable[[NDArray[Any]], float]) -> float:
