@@ -26,6 +26,7 @@ from rekur.program import Engine
 from rekur.program.members import with_members
 from rekur.runtime import read_bundle
 from rekur.targets import LabelTarget
+from rekur.tasks.base import share_rival
 from rekur.tasks.base.branches import best_quarters, fit_apart, mixed
 from rekur.tasks.base.card import card
 from rekur.tasks.base.ridge import Ridge
@@ -186,7 +187,9 @@ def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_vali
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_share_that_is_held_out_scores_one_ridge_and_teaches_the_next(weighted: bool) -> None:
+def test_a_share_that_is_held_out_scores_one_ridge_and_teaches_the_next(
+    weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     X, y = waves(30)
     steps = [np.asarray(each, np.float32) for each in X]
     weights = np.linspace(0.5, 2, 30) if weighted else None
@@ -209,6 +212,8 @@ def test_a_share_that_is_held_out_scores_one_ridge_and_teaches_the_next(weighted
     factor = both.bias[1] / expected.bias
     assert np.ptp(factor) < 1e-4 * abs(factor).max()
     np.testing.assert_allclose(both.weights[1], factor[0] * expected.weights, rtol=1e-4, atol=1e-8)
+    monkeypatch.setattr(share_rival, "MOST_ITEMS", 29)  # of so many a ridge reads some, and more teach it nothing
+    assert len(fit_apart(items, held_out, target, loss).bias) == 1
 
 
 @pytest.mark.parametrize("task", [Classifier, Regressor])

@@ -21,7 +21,7 @@ from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Ridge, sharpness
-from rekur.tasks.base.series_net import held_out_loss, temperature
+from rekur.tasks.base.series_net import loss_of_scores, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
@@ -87,7 +87,7 @@ def finish(
         ridge: whether a ridge is to answer too.
     """
     head: Any = network.criterion
-    loss, notes = held_out_loss(head, valid_set), list[str]()
+    loss, notes = loss_of_scores(head, valid_set), list[str]()
     net = np.asarray(run(network, valid_set), np.float64)
     if target.joint != "outputs":
         factor = temperature(net, loss)
@@ -113,7 +113,7 @@ def finish(
     share = quarters / GRID
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     if refitted is not None:
-        notes.append("Once they are scored, a ridge of all items takes the place of those that did not see some.")
+        notes.append("Once it is scored, the ridge is fitted anew on all items.")
     parts = []
     for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
@@ -174,20 +174,24 @@ def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
     shares = draw_shares(series, numbers=ALL)
     targets = coded(np.asarray(items.targets_of(rows)), target)
-    table, weights_of_items = shares.of(series), items.record_weights(drawn)
-    fitted = [Ridge(table, targets, weights_of_items).fit(penalties=penalties_of(target))]
-    scores, tables = np.empty((len(valid_set), targets.shape[1])), []
+    table, penalties = shares.of(series), penalties_of(target)
+    fitted = [Ridge(table, targets, items.record_weights(drawn)).fit(penalties=penalties)]
+    # a share of the training items, not items that a person gave to validate on, and no more than a ridge reads
+    both = dataclasses.replace(items, rows=np.concatenate([items.rows, valid_set.rows]))
+    joins = valid_set.inputs is items.inputs and len(drawn_by_steps(both, stride)) == len(both)
+    scores, tables = np.empty((len(valid_set), targets.shape[1])), [table]
     for start in range(0, len(scores), _BLOCK):
         part = slice(start, start + _BLOCK)
         held_out = shares.of([in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]])
         scores[part] = held_out @ fitted[0].weights.T + fitted[0].bias
-        tables.append(held_out)
-    if valid_set.inputs is items.inputs:  # a share of the training items, not items that a person gave to validate on
-        every = np.concatenate([rows, valid_set.rows])
-        truth = coded(np.asarray(items.targets_of(every)), target)
-        weights_of_items = None if items.weights is None else np.asarray(items.weights[every], np.float64)
-        ridge = Ridge(np.concatenate([table, *tables]), truth, weights_of_items)
-        fitted.append(ridge.fit(penalties=penalties_of(target)))
+        if joins:
+            tables.append(held_out)
+    if joins:
+        truth, weights_of_both = (
+            coded(np.asarray(both.targets_of(both.rows)), target),
+            both.record_weights(np.arange(len(both))),
+        )
+        fitted.append(Ridge(np.concatenate(tables), truth, weights_of_both).fit(penalties=penalties))
     weights, bias = (np.stack(each) for each in zip(*((each.weights, each.bias) for each in fitted), strict=True))
     return _sharpened(Ridges(shares, stride, weights, bias, scores), target, loss)
 

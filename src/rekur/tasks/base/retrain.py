@@ -52,6 +52,8 @@ def train_longer(
         return shorter
     takes = duration(min(longer.factor * first.seconds, left) if limit else longer.factor * first.seconds)
     reporter.say(f"{longer.reason}. A new one trains {longer.factor:.2g} times as long, about {takes}.")
+    if course.checkpoints is not None:  # a machine that stops costs no more than the longer training
+        _unless_unwritten(course.checkpoints.keep, reporter)
     of_first, history = {name: vars(task)[name] for name in ("chosen_", "model_")}, History()
     task.chosen_ = {**task.chosen_, "epochs": longer.epochs}
     options = replace(trained.options, epochs=longer.epochs, time_limit=left if limit else 0.0)
@@ -63,9 +65,10 @@ def train_longer(
         return Trained(network=network, result=result, options=options), plan_of_new
 
     new = _attempt(train_new, reporter, "no network can be trained longer, and the one before stays")
-    if new is not None and _has_ended(new[0], course) and _is_better(new, shorter, longer, reporter):
+    if new is not None and _has_ended(new[0], reporter) and _is_better(new, shorter, longer, reporter):
         task.result_ = _with_time_of(first, new[0].result)
-        by_first(partial(_restore, course.history, history.rows, reporter))
+        write = partial(course.history.restore, history.rows)
+        by_first(partial(_unless_unwritten, write, reporter))
         return new
     vars(task).update(of_first)
     if new is not None:
@@ -74,12 +77,10 @@ def train_longer(
     return shorter
 
 
-def _has_ended(new: Trained, course: Course) -> bool:
+def _has_ended(new: Trained, reporter: Reporter) -> bool:
     """Return whether a longer training went to its end; say so where it did not."""
     if not new.ended:
-        course.reporter.say(f"warning: this training was {new.result.stopped}; the network before it is kept.")
-        if new.result.stopped == "interrupted" and course.checkpoints is not None:
-            course.checkpoints.keep()
+        reporter.say(f"warning: this training was {new.result.stopped}; the network before it is kept.")
     return new.ended
 
 
@@ -97,12 +98,12 @@ def _with_time_of(other: TrainResult, result: TrainResult) -> TrainResult:
     return replace(result, seconds=other.seconds + result.seconds, events=(*other.events, *result.events))
 
 
-def _restore(history: History, rows: list[dict[str, Any]], reporter: Reporter) -> None:
-    """Let a history begin with these rows; where they cannot be written, say so."""
+def _unless_unwritten(write: Callable[[], None], reporter: Reporter) -> None:
+    """Write something that a training can do without; where that fails, say so."""
     try:
-        history.restore(rows)
+        write()
     except SaveError as error:
-        reporter.say(f"warning: {error}")
+        reporter.say(f"warning: {error} Training goes on.")
 
 
 def _attempt(work: Callable[[], _Value], reporter: Reporter, failed: str) -> _Value | None:

@@ -214,7 +214,7 @@ class MemberPlan(FitPlan):
 
     def held_out_loss(self, network: SeriesNetwork) -> float:
         """Return the mean loss on the items to validate on, once scores are divided by their best temperature."""
-        scores, loss = np.asarray(run(network, self._valid), np.float64), held_out_loss(self.measure.head, self._valid)
+        scores, loss = np.asarray(run(network, self._valid), np.float64), loss_of_scores(self.measure.head, self._valid)
         return loss(scores / temperature(scores, loss))
 
     def largest_batch(self) -> tuple[int, int]:
@@ -246,7 +246,7 @@ def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
     return items.rows if items.folds is None else items.rows[items.folds[items.rows] != member]
 
 
-def held_out_loss(head: Head, items: EncodedItems) -> Callable[[NDArray[Any]], float]:
+def loss_of_scores(head: Head, items: EncodedItems) -> Callable[[NDArray[Any]], float]:
     """Return what computes the mean loss of scores (N, K) of items, each with its weight."""
     truth, weights = items.targets_of(items.rows), items.record_weights(np.arange(len(items)))
     return lambda scores: float(np.average(head.terms(scores, truth)[:, 0], weights=weights))
