@@ -65,6 +65,10 @@ void bind_matrix(nb::module_& m);
 NB_MODULE(_native, m) {
     namespace nb = nanobind;
     m.doc() = "Recurrent nets on a CPU: compiled kernels.";
+#ifdef NDEBUG
+    // A thread that still streams when Python exits keeps its objects: nothing that a user has to read about.
+    nb::set_leak_warnings(false);
+#endif
     m.def("instruction_set", [] { return std::string(rekur::select().name); });
     m.def("team", [] { return std::string(rekur::team_name()); });
     m.def("spin_briefly", &rekur::spin_briefly, nb::arg("briefly"), nb::call_guard<nb::gil_scoped_release>());

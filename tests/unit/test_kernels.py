@@ -141,3 +141,27 @@ def test_a_model_used_before_a_fork_works_in_parent_and_child(imports: str, mode
     command = [sys.executable, "-W", "ignore", "-c", code, str(bundle)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+THREAD = """
+import threading
+import rekur
+
+texts = [f"a {word} film {number}" for number in range(8) for word in ("good", "bad")]
+model = rekur.Classifier(bidirectional=False, hidden_size=8, epochs=1, baseline=False).fit(texts, ["good", "bad"] * 8)
+
+def listen(session):
+    session.push("a good ")
+    read.set()
+    threading.Event().wait()
+
+read = threading.Event()
+threading.Thread(target=listen, args=[model.stream()], daemon=True).start()
+read.wait()
+"""
+
+
+def test_nothing_is_printed_about_a_session_in_a_thread_when_python_exits() -> None:
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", THREAD], capture_output=True, text=True, check=False, timeout=200)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
