@@ -31,7 +31,15 @@ from rekur.cells import (
     Zoneout,
     make_cell,
 )
-from rekur.models import LanguageNetwork, LanguageSpec, SequenceModel, SequenceSpec, build, build_language
+from rekur.models import (
+    LanguageNetwork,
+    LanguageSpec,
+    SequenceModel,
+    SequenceSpec,
+    SeriesNetwork,
+    build,
+    build_language,
+)
 from rekur.nn import Recurrent
 from rekur.nn.ngram import frequent_runs
 
@@ -267,3 +275,12 @@ def language(**options: Any) -> LanguageNetwork:
         network.ngram_embedding.know(runs)
     shaken(network)
     return network
+
+
+def draw_base(network: SeriesNetwork) -> None:
+    """Give the linear base of a network, and the scores that are added to it, random weights."""
+    if network.base is not None:
+        torch.manual_seed(2)
+        heads = [weight for name, weight in network.named_parameters() if ".head." in name]
+        for weight in [*network.base.buffers(), *heads]:
+            torch.nn.init.normal_(weight)

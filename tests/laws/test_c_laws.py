@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from tests.laws.models import LANGUAGES, MORE_CELLS, language, make, shaken, with_cell
+from tests.laws.models import LANGUAGES, MORE_CELLS, draw_base, language, make, shaken, with_cell
 from tests.laws.programs import TAGGERS, tagger
 from tests.profiles import draws
 from torch import nn
@@ -97,12 +97,19 @@ def test_outputs_at_every_step(style: Style, **options: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"members": 2, "joint": "softmax", "stride": 3}, {"members": 2, "joint": "sigmoid", "block": 2, "stride": 2}, {}],
+    [
+        {"members": 2, "joint": "softmax", "stride": 3},
+        {"members": 2, "joint": "sigmoid", "block": 2, "stride": 2},
+        {"members": 2, "base": True, "pooling": "mean+last", "block": 2},
+        {},
+    ],
 )
 def test_convolutional_networks(options: dict[str, Any]) -> None:
     sizes = {"input_size": 2, "output_size": 3, "widths": (3, 5), "channels": 4, "hidden_size": 3}
     spec = SeriesSpec(**{**sizes, "causal": True, "scale": "global", **options})
-    agree(build_series(spec, seed=0).eval(), PLAIN, SMALL)
+    model = build_series(spec, seed=0).eval()
+    draw_base(model)
+    agree(model, PLAIN, SMALL)
 
 
 def test_int8_numbers_are_written_as_the_program_has_them() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.laws.models import LANGUAGES, MORE_CELLS, OPTIONS, language, made_of, make, shaken, with_cell
+from tests.laws.models import LANGUAGES, MORE_CELLS, OPTIONS, draw_base, language, made_of, make, shaken, with_cell
 from tests.laws.programs import TAGGERS, tagger
 from tests.profiles import draws
 
@@ -223,11 +223,14 @@ def drawn(*shape: int) -> np.ndarray[Any, Any]:
         {"members": 2, "joint": "sigmoid"},
         {"scale": "global", "causal": True, "members": 2},
         {"scale": "global", "causal": True, "block": 2, "stride": 3},
+        {"members": 2, "base": True, "pooling": "mean+last", "block": 2},
     ],
 )
 def test_convolutional_networks(options: dict[str, Any], precision: str) -> None:
     sizes = {"input_size": 2, "output_size": 3, "widths": (3, 5), "channels": 4, "hidden_size": 3}
-    program, weights = lower(build_series(SeriesSpec(**{**sizes, **options}), seed=0).eval())
+    model = build_series(SeriesSpec(**{**sizes, **options}), seed=0).eval()
+    draw_base(model)
+    program, weights = lower(model)
     agree(*in_precision(program, weights, precision))
 
 

@@ -163,13 +163,67 @@ def test_one_that_ends_early_takes_no_place(how: str, monkeypatch: pytest.Monkey
     assert same(model, trained()[0])
 
 
-def test_numbers_and_several_labels_have_no_share_that_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    ordinary, calls = retrain.train, list[int]()
-    monkeypatch.setattr(retrain, "train", lambda *given, **named: [calls.append(1), ordinary(*given, **named)][1])
+def lengths_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that takes the epochs of each training from now on."""
+    ordinary, lengths = retrain.train, list[int]()
+
+    def noted(network: Any, plan: Any, options: Any, **how: Any) -> Any:
+        lengths.append(options.epochs)
+        return ordinary(network, plan, options, **how)
+
+    monkeypatch.setattr(retrain, "train", noted)
+    return lengths
+
+
+def test_several_labels_have_no_share_that_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = lengths_of(monkeypatch)
     items, labels = waves()
-    Regressor(**QUICK).fit(items, np.random.default_rng(0).normal(size=len(items)))
-    assert len(calls) == 1
     Classifier(**QUICK, multi_label=True).fit(items, [[label, "all"] for label in labels])
-    assert len(calls) == 2
+    assert len(lengths) == 1
     Classifier(**QUICK).fit(items, labels)
-    assert len(calls) == 4
+    assert len(lengths) == 3
+
+
+def numbers(**options: Any) -> tuple[Regressor, Told, list[Any]]:
+    notes: Any = Notes()
+    items, _ = waves()
+    model = Regressor(**{**QUICK, **options})
+    model.fit_corpus(labelled(items, [float(item[0]) for item in items], kind=None, per_step=False), reporter=notes)
+    return model, notes.told, items
+
+
+def test_to_numbers_each_training_is_longer_while_held_out_items_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_net, "_BUDGET", 40)
+    losses = iter([0.5, 0.9, 0.4, 0.5])  # of each new one, and of the one before it
+    with monkeypatch.context() as patched:
+        patched.setattr(series_net.MemberPlan, "held_out_loss", lambda plan, network: next(losses))
+        lengths = lengths_of(patched)
+        model, told, items = numbers()
+    assert lengths == [2, 6, 13]
+    assert sum("of up to 13 epochs" in text for text in told) == 2
+    assert model.chosen_["epochs"] == 13
+    at_once, _, _ = numbers(epochs=13)
+    assert (model.predict(items) == at_once.predict(items)).all()
+    assert model.result_.seconds > at_once.result_.seconds / 2
+
+
+def test_to_numbers_the_shortest_stays_where_it_answers_held_out_items_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_net, "_BUDGET", 40)
+    losses = iter([0.9, 0.5])
+    with monkeypatch.context() as patched:
+        patched.setattr(series_net.MemberPlan, "held_out_loss", lambda plan, network: next(losses))
+        lengths = lengths_of(patched)
+        model, told, items = numbers()
+    assert lengths == [2, 6]
+    assert "Held-out loss 0.9, before 0.5: the network before stays." in told
+    first, _, _ = numbers(epochs=2)
+    assert (model.predict(items) == first.predict(items)).all()
+
+
+def test_a_trial_to_numbers_has_its_own_length_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_net, "_BUDGET", 40)
+    lengths, items = lengths_of(monkeypatch), waves()[0]
+    corpus = labelled(items, [float(item[0]) for item in items], kind=None, per_step=False)
+    Regressor(**QUICK).fit_corpus(corpus, on_evaluation=lambda row: False)
+    Regressor(**QUICK, epochs=3).fit_corpus(corpus)
+    assert lengths == [13, 3]

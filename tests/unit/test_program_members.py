@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.laws.models import draw_base
 
 from rekur.errors import InputError
 from rekur.lower import lower
@@ -15,22 +16,28 @@ from rekur.program import Engine, draw_sequences, in_precision
 from rekur.program.members import members_of, with_members
 
 
-def network(joint: str) -> SeriesNetwork:
+def network(joint: str, *, base: bool = False) -> SeriesNetwork:
     """Return a small network of three members."""
     sizes: dict[str, Any] = {"widths": (3,), "channels": 2, "hidden_size": 2, "members": 3}
-    return build_series(SeriesSpec(input_size=2, output_size=3, joint=joint, **sizes), seed=0).eval()
+    model = build_series(SeriesSpec(input_size=2, output_size=3, joint=joint, base=base, **sizes), seed=0).eval()
+    draw_base(model)
+    return model
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
-@pytest.mark.parametrize("joint", ["outputs", "softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    ("joint", "base"), [("outputs", False), ("outputs", True), ("softmax", False), ("sigmoid", False)]
+)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_fewer_members_give_what_they_give_alone(joint: str, count: int, precision: str) -> None:
-    model = network(joint)
+def test_fewer_members_give_what_they_give_alone(joint: str, base: bool, count: int, precision: str) -> None:
+    model = network(joint, base=base)
     program, weights = in_precision(*lower(model), precision)
     assert members_of(program) == 3
     fewer, kept_weights = with_members(program, weights, count)
     assert members_of(fewer) == count
     model.members = torch.nn.ModuleList(list(model.members)[:count])
+    if model.base is not None:
+        model.base.matrices, model.base.offsets = model.base.matrices[:count], model.base.offsets[:count]
     sequences = draw_sequences(program, (5, 1, 9))
     expected = Engine(*in_precision(*lower(model), precision)).run(sequences)
     outputs = Engine(fewer, kept_weights).run(sequences)

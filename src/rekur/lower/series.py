@@ -13,7 +13,8 @@ from rekur.lower.lower_encoder import lower_stack
 from rekur.lower.pools import lower_pool
 from rekur.models import SeriesNetwork
 from rekur.models.branch_spec import GRID
-from rekur.models.series_network import EPSILON, LIMIT, SeriesMember
+from rekur.models.linear_base import LEVELS, LIMIT, LinearBase
+from rekur.models.series_network import EPSILON, SeriesMember
 from rekur.nn.windows import StepNorm, WindowConv
 from rekur.program import Input, Op, Program
 
@@ -29,10 +30,16 @@ def lower_series(building: Builder, model: SeriesNetwork, task: str) -> tuple[Pr
         outputs.append(_member(building, scaled, member, f"members.{index}"))
     building.prefix = ""
     size = spec.output_size
+    lines = [] if model.base is None else _base(building, model.base)
+    outputs = [_sum(building, pair, size) for pair in zip(outputs, lines, strict=True)] if lines else outputs
     if model.branch is not None:
         parts = [_answers(building, outputs, spec.joint, size)]
         building.prefix = "ridge."
-        parts.append(_answers(building, lower_branch(building, model.branch), spec.joint, size))
+        ridges = lower_branch(building, model.branch)
+        if lines:
+            base = _answers(building, lines, spec.joint, size)
+            ridges = [_sum(building, (ridge, base), size) for ridge in ridges]
+        parts.append(_answers(building, ridges, spec.joint, size))
         building.prefix = ""
         mixed = mix(building, parts, model.branch.spec.quarters / GRID, _answer_size(spec.joint, size))
         _scores(building, mixed, spec.joint, size)
@@ -82,6 +89,31 @@ def _member(building: Builder, reads: str, member: SeriesMember, path: str) -> s
     building.prefix = prefix
     joined = building.add(Op("concat", (pooled, hidden), "joined", member.head.in_features))
     return building.affine(joined, "scores", member.head)
+
+
+def _base(building: Builder, base: LinearBase) -> list[str]:
+    """Add a linear base, and return the register of each member's."""
+    building.prefix = "base."
+    size = base.matrices.shape[2] // LEVELS
+    register = building.add(Op("clip", ("input",), "cut", size, options={"limit": LIMIT}))
+    turned, pooled = _matrix(building, register, "turned", -np.eye(size)), lower_pool(building, register, base.pool)
+    building.prefix = "base.turned."
+    pools = pooled, lower_pool(building, turned, base.pool_of_negative)
+    building.prefix = "base."
+    levels = building.add(Op("concat", pools, "levels", LEVELS * size))
+    lines = []
+    for index, arrays in enumerate(zip(base.matrices, base.offsets, strict=True)):
+        weights = {
+            role: building.array(f"base.{role}.{index}", array.detach().cpu().float().numpy())
+            for role, array in zip(("weight", "bias"), arrays, strict=True)
+        }
+        lines.append(building.add(Op("affine", (levels,), f"{index}.line", len(arrays[1]), weights)))
+    building.prefix = ""
+    return lines
+
+
+def _sum(building: Builder, parts: tuple[str, str], size: int) -> str:
+    return building.add(Op("add", parts, f"{parts[0].removeprefix(building.prefix)}.sum", size))
 
 
 def _conv(building: Builder, reads: str, writes: str, conv: object, norm: tuple[object, int], path: str) -> str:

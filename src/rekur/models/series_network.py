@@ -17,6 +17,7 @@ from rekur.models.augment import augmented, cut, mixing
 from rekur.models.batch import Batch, ItemNetwork
 from rekur.models.branch_spec import GRID
 from rekur.models.heads import Head
+from rekur.models.linear_base import LIMIT, LinearBase
 from rekur.models.making import making
 from rekur.models.series_spec import SeriesSpec
 from rekur.models.share_branch import ShareBranch
@@ -33,8 +34,8 @@ from rekur.nn.windows import (
     standardized,
 )
 
-#: the largest size of a scaled number, and the smallest deviation by which a series is divided
-LIMIT, EPSILON = 10.0, 1e-4
+#: the smallest deviation by which a series is divided
+EPSILON = 1e-4
 #: steps of the windows of the block behind the first convolutions
 _BLOCK_WIDTH = 5
 #: numbers of a register of a batch that is evaluated at once
@@ -58,7 +59,7 @@ class SeriesMember(nn.Module):
 
     Convolutions of several widths side by side, batch norm, a rectifier, and the largest of every few steps; a residual
     block of two convolutions, whose mean and maximum over time are joined with the mean, the maximum and an attention
-    pool of a GRU that reads it; a linear layer gives the scores.
+    pool, or what else ``pooling`` names, of a GRU that reads it; a linear layer gives the scores.
 
     Args:
         spec: the specification.
@@ -78,7 +79,9 @@ class SeriesMember(nn.Module):
         self.block_norms = nn.ModuleList(StepNorm(channels) for _ in range(2))
         self.pool = make_pool("mean+max", channels)
         self.recurrent = Recurrent("gru", channels, spec.hidden_size, bidirectional=not spec.causal)
-        self.recurrent_pool = make_pool("mean+max+attention", self.recurrent.output_size)
+        self.recurrent_pool = make_pool(
+            spec.pooling, self.recurrent.output_size, bidirectional=self.recurrent.bidirectional
+        )
         self.head = nn.Linear(self.pool.output_size + self.recurrent_pool.output_size, spec.output_size)
 
     def masks(self, rows: int, steps: int, like: Tensor) -> Masks:
@@ -119,7 +122,7 @@ class SeriesNetwork(ItemNetwork):
     r"""A convolutional network of series, or the average of several, maybe with a ridge beside them.
 
     Where a batch says which member each item is for, each is run by that one alone; else the answers of all members are
-    averaged: class shares, or numbers as they are.
+    averaged: class shares, or numbers as they are. With a linear base members and ridge learn what it leaves.
 
     Args:
         spec: the specification.
@@ -137,6 +140,11 @@ class SeriesNetwork(ItemNetwork):
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(SeriesMember(spec) for _ in range(spec.members))
+        self.base = LinearBase(spec.input_size, spec.output_size, spec.members) if spec.base else None
+        if spec.base:  # training begins at the base
+            for member in self.members:
+                for weight in cast(SeriesMember, member).head.parameters():
+                    nn.init.zeros_(weight)
         self.branch = None if spec.branch is None else ShareBranch(spec.branch)
 
     def attach(self, branch: ShareBranch) -> None:
@@ -165,7 +173,9 @@ class SeriesNetwork(ItemNetwork):
             longest = max(1, int(lengths[part].max()))
             x, reduced = self.scaled(steps[part, :longest], lengths[part])
             of = None if batch.members is None else batch.members[part]
-            parts.append(self._beside_branch(self._run(x, reduced, of), steps[part], lengths[part], of))
+            scores = self._beside_branch(self._run(x, reduced, of), steps[part], lengths[part], of)
+            base = self.base_of(steps[part], lengths[part], of)
+            parts.append(scores if base is None else scores + base)
         return torch.cat(parts) if parts else steps.new_zeros(0, self.spec.output_size)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -173,18 +183,35 @@ class SeriesNetwork(ItemNetwork):
         if not self.training or batch.targets is None or self.criterion is None:
             return super().forward(batch)
         x, lengths = self.scaled(*cut(batch.steps, batch.lengths, self.spec.longest))
-        outputs = x.new_zeros(len(x), self.spec.output_size)
+        outputs, targets = x.new_zeros(len(x), self.spec.output_size), batch.targets
+        base = self.base_of(batch.steps, batch.lengths, batch.members)
+        if base is not None:
+            targets = targets - base.view_as(targets)
         parts: list[Part] = []
         for rows, member in self._shares(batch.members, len(x), x.device):
             batch_of = Batch(
                 {"steps": augmented(x[rows], lengths[rows.cpu()], self.spec.augment)},
                 lengths[rows.cpu()],
-                batch.targets[rows],
+                targets[rows],
                 None if batch.weights is None else batch.weights[rows],
             )
             loss = self._mixed(batch_of, cast(SeriesMember, member), outputs, rows)
             parts.append(Part(list(member.parameters()), loss))
-        return outputs, losses_of(parts).mean()
+        return outputs if base is None else outputs + base, losses_of(parts).mean()
+
+    def base_of(self, steps: Tensor, lengths: Tensor, of: Tensor | None) -> Tensor | None:
+        """Return what the scores are added to, (B, K): of each row's member, or the average of all; None without one.
+
+        Args:
+            steps: (B, T, D).
+            lengths: (B,).
+            of: the member of each row, (B,).
+        """
+        if self.base is None:
+            return None
+        each: Tensor = self.base(steps, lengths)
+        rows = torch.arange(len(steps), device=each.device)
+        return each.mean(dim=0) if of is None else each[of.to(each.device), rows]
 
     @torch.no_grad()
     def divide_scores(self, factor: float) -> None:

@@ -25,6 +25,7 @@ class SeriesSpec:
         widths: steps of the first convolutions' windows, side by side; odd numbers.
         channels: channels of all of them together, and of the block behind; a multiple of their number.
         hidden_size: hidden units H of each direction of the GRU; 1 or more.
+        pooling: of the GRU's states: a name of :func:`rekur.nn.make_pool`, or several joined by "+".
         block: steps that are averaged to one before everything else; 1 or more.
         longest: steps of a series that training reads at most, at a random place; 0 for all.
         stride: steps behind the first convolutions that become one, the largest; 1 or more.
@@ -35,6 +36,7 @@ class SeriesSpec:
         mixup: share of the batches in which series are mixed in training, in [0, 1].
         members: networks whose answers are averaged; 1 or more.
         joint: a name in :data:`JOINTS`.
+        base: add the answers to those of a linear model of each channel's level and end; with ``outputs`` joined.
         branch: of a ridge beside the members; None without one.
 
     Example:
@@ -51,6 +53,7 @@ class SeriesSpec:
     widths: tuple[int, ...] = (5, 11, 21, 41)
     channels: int = 64
     hidden_size: int = 64
+    pooling: str = "mean+max+attention"
     block: int = 1
     stride: int = 1
     longest: int = 0
@@ -61,6 +64,7 @@ class SeriesSpec:
     mixup: float = 0.5
     members: int = 1
     joint: str = "outputs"
+    base: bool = False
     branch: BranchSpec | None = None
 
     def __post_init__(self) -> None:
@@ -71,11 +75,14 @@ class SeriesSpec:
             raise InputError(describe("widths", list(self.widths), "odd numbers, one or more"))
         if self.channels % len(self.widths):
             raise InputError(describe("channels", self.channels, f"a multiple of the {len(self.widths)} widths"))
+        _check.pooling("pooling", self.pooling)
         _check.size("longest", self.longest, low=0)
         _check.choice("scale", self.scale, SCALES)
         _check.choice("joint", self.joint, JOINTS)
         if _check.flag("causal", self.causal) and self.scale != "global":
             raise InputError(describe("scale", self.scale, "'global' for a causal network, which never sees a whole"))
+        if _check.flag("base", self.base) and self.joint != "outputs":
+            raise InputError(describe("base", self.base, f"False for members that are averaged as {self.joint}"))
         _check.number("dropout", self.dropout, 0, 1, open_high=True)
         _check.number("augment", self.augment, 0)
         _check.number("mixup", self.mixup, 0, 1)

@@ -17,7 +17,7 @@ from rekur.program.attend import Attend
 from rekur.program.ops import Op, op_arrays
 from rekur.program.packed import Packed
 from rekur.program.parts import INPUT, MAIN
-from rekur.program.pools import POOLS, PoolStage
+from rekur.program.pools import POOLS, Ends, PoolStage
 from rekur.program.program import Program
 from rekur.program.shares import SharePool
 from rekur.program.stages import STAGES, Stage, StateArrays
@@ -99,7 +99,7 @@ class OpList:
             elif layout is None:
                 registers[stage.op.writes] = stage.run(reads, packed, state)
             else:
-                registers[stage.op.writes] = _run_sampled(stage, reads, layout, state)
+                registers[stage.op.writes] = _run_sampled(stage, reads, layout, state, packed.rows)
                 layouts[stage.op.writes] = layout
         return registers
 
@@ -119,8 +119,13 @@ class OpList:
         return self.output({pool.op.writes: pool.read(state) for pool in self.pools})
 
 
-def _run_sampled(stage: Stage, reads: list[Array], layout: Layout, state: StateArrays) -> Array:
-    """Return what an op makes of steps that only some rows may have; of a pool the result of every row."""
+def _run_sampled(stage: Stage, reads: list[Array], layout: Layout, state: StateArrays, count: int) -> Array:
+    """Return what an op makes of steps that only some rows may have; of a pool the result of each of ``count`` rows."""
+    if isinstance(stage, Ends):
+        result = np.zeros((count, stage.op.size), np.float32)
+        if layout.packed is not None:
+            result[slice(None) if layout.rows is None else layout.rows] = stage.run(reads, layout.packed, state)
+        return result
     if isinstance(stage, PoolStage):
         _take_sampled(stage, reads[0], layout, state)
         return stage.read(state)

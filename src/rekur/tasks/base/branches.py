@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from rekur._shares import ALL, Shares, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems
+from rekur.models.batch import Batch
 from rekur.models.branch_spec import GRID
+from rekur.models.linear_base import LinearBase
 from rekur.models.series_network import SeriesNetwork, joined
 from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
+from rekur.tasks.base.linear_rival import drawn_items
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Ridge, sharpness
-from rekur.tasks.base.series_net import loss_of_scores, temperature
+from rekur.tasks.base.series_net import loss_of_scores, rows_of, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
@@ -98,11 +101,11 @@ def finish(
     if not ridge:
         return Finished(" ".join(notes), [])
     if valid_set.folds is None:
-        fitted = fit_apart(_weighted(train_set, head, target), valid_set, target, loss)
+        fitted = fit_apart(_weighted(train_set, head, target), valid_set, target, loss, base=network.base)
     else:
         apart = np.flatnonzero(valid_set.folds < 0)
         items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
-        fitted = fit_folds(_weighted(items, head, target), target, loss)
+        fitted = fit_folds(_weighted(items, head, target), target, loss, base=network.base)
     quarters = best_quarters(net, fitted.scores, target.joint, loss)
     refitted = None
     if quarters and len(fitted.bias) > 1:
@@ -114,8 +117,10 @@ def finish(
     notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
     if refitted is not None:
         notes.append("Once it is scored, the ridge is fitted anew on all items.")
-    parts = []
-    for name, scores in (("network", net), ("ridge on random convolutions", fitted.scores)):
+    parts, answers = [], {"network": net, "ridge on random convolutions": fitted.scores}
+    if network.base is not None:
+        answers["linear base of both"] = _bases_of_folds(network.base, valid_set)
+    for name, scores in answers.items():
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
         parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
     return Finished(" ".join(notes), parts, refitted)
@@ -130,7 +135,56 @@ def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
     return dataclasses.replace(items, weights=by_class if items.weights is None else by_class * items.weights)
 
 
-def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
+def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> None:
+    """Fit the linear base of each member on the items that it trains on; of many on some, evenly spread.
+
+    Args:
+        network: it is changed; without a base nothing is done.
+        items: training items, with their folds.
+        target: the meaning of the outputs.
+    """
+    if network.base is None:
+        return
+    for member in range(network.spec.members):
+        of_member = dataclasses.replace(items, rows=rows_of(items, member))
+        drawn = drawn_items(of_member, MOST_ITEMS)
+        rows = of_member.rows[drawn]
+        ridge = Ridge(
+            _levels(network.base, items, rows),
+            coded(np.asarray(items.targets_of(rows)), target),
+            of_member.record_weights(drawn),
+        )
+        fitted = ridge.fit()
+        network.base.set(member, fitted.weights, fitted.bias)
+
+
+def _levels(base: LinearBase, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:
+    """Return what a base reads of items, (N, F)."""
+    parts = [np.empty((0, base.matrices.shape[2]))]
+    for start in range(0, len(rows), _BLOCK):
+        batch = Batch.of_items(items, rows[start : start + _BLOCK])
+        parts.append(base.levels(batch.steps.to(base.offsets.device), batch.lengths).cpu().double().numpy())
+    return np.concatenate(parts)
+
+
+def _bases(base: LinearBase | None, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:
+    """Return the base of each member and behind them their average, (M + 1, N, K); zeros that fit without one."""
+    if base is None:
+        return np.zeros((1, 1, 1))
+    matrices, offsets = (each.cpu().double().numpy() for each in (base.matrices, base.offsets))
+    each = np.einsum("nf,mkf->mnk", _levels(base, items, rows), matrices) + offsets[:, None]
+    return np.concatenate([each, each.mean(axis=0, keepdims=True)])
+
+
+def _bases_of_folds(base: LinearBase, items: EncodedItems) -> Floats:
+    """Return the base of each item, (N, K): that of the member that did not see it, or the average."""
+    bases = _bases(base, items, items.rows)
+    return bases[-1] if items.folds is None else bases[items.folds[items.rows], np.arange(len(items))]
+
+
+def fit_folds(
+    items: EncodedItems, target: Target, loss: Callable[[Floats], float], *, base: LinearBase | None = None
+) -> Ridges:
     """Return a ridge for each fold, of the items of the others, and one of all items behind them.
 
     Scores of labels are scaled by one factor, with the least loss on items that a ridge did not see.
@@ -139,6 +193,7 @@ def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], floa
         items: all training items, with their folds; -1 for an item that all ridges see.
         target: the meaning of the outputs.
         loss: mean loss of scores (N, K) of the items that are in a fold.
+        base: to whose answers those of a ridge are added.
     """
     folds = items.folds[items.rows] if items.folds is not None else np.zeros(len(items), np.int64)
     stride, count = stride_of(items.lengths), int(folds.max()) + 1
@@ -146,18 +201,27 @@ def fit_folds(items: EncodedItems, target: Target, loss: Callable[[Floats], floa
     shares = draw_shares(series, numbers=ALL)
     table, targets = shares.of(series), coded(np.asarray(items.targets_of(items.rows)), target)
     drawn = np.arange(0, len(items), -(-len(items) // MOST_ITEMS))
-    ridge = Ridge(table[drawn], targets[drawn], items.record_weights(drawn))
+    ridge, bases = Ridge(table[drawn], targets[drawn], items.record_weights(drawn)), _bases(base, items, items.rows)
     weights = np.empty((count + 1, targets.shape[1], shares.size))
     bias, scores = np.empty((count + 1, targets.shape[1])), np.empty(targets.shape)
     for fold in range(count + 1):
-        fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target))
+        of_fold = np.broadcast_to(bases[fold % len(bases)], targets.shape)
+        left = (targets - of_fold)[drawn]
+        fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target), left)
         weights[fold], bias[fold] = fitted.weights, fitted.bias
         held_out = folds == fold
-        scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias
+        scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias + of_fold[held_out]
     return _sharpened(Ridges(shares, stride, weights, bias, scores[folds >= 0]), target, loss)
 
 
-def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss: Callable[[Floats], float]) -> Ridges:
+def fit_apart(
+    items: EncodedItems,
+    valid_set: EncodedItems,
+    target: Target,
+    loss: Callable[[Floats], float],
+    *,
+    base: LinearBase | None = None,
+) -> Ridges:
     """Return a ridge of training items, and behind it one of those that validate too, where these were held out.
 
     Scores of labels are scaled by one factor, with the least loss on the items to validate on.
@@ -167,13 +231,14 @@ def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss
         valid_set: items to validate on.
         target: the meaning of the outputs.
         loss: mean loss of scores (N, K) of the items to validate on.
+        base: to whose answers those of a ridge are added.
     """
     stride = stride_of(items.lengths)
     drawn = drawn_by_steps(items, stride)
     rows = items.rows[drawn]
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
     shares = draw_shares(series, numbers=ALL)
-    targets = coded(np.asarray(items.targets_of(rows)), target)
+    targets = coded(np.asarray(items.targets_of(rows)), target) - _bases(base, items, rows)[-1]
     table, penalties = shares.of(series), penalties_of(target)
     fitted = [Ridge(table, targets, items.record_weights(drawn)).fit(penalties=penalties)]
     # a share of the training items, not items that a person gave to validate on, and no more than a ridge reads
@@ -183,12 +248,14 @@ def fit_apart(items: EncodedItems, valid_set: EncodedItems, target: Target, loss
     for start in range(0, len(scores), _BLOCK):
         part = slice(start, start + _BLOCK)
         held_out = shares.of([in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]])
-        scores[part] = held_out @ fitted[0].weights.T + fitted[0].bias
+        scores[part] = (
+            held_out @ fitted[0].weights.T + fitted[0].bias + _bases(base, valid_set, valid_set.rows[part])[-1]
+        )
         if joins:
             tables.append(held_out)
     if joins:
         truth, weights_of_both = (
-            coded(np.asarray(both.targets_of(both.rows)), target),
+            coded(np.asarray(both.targets_of(both.rows)), target) - _bases(base, both, both.rows)[-1],
             both.record_weights(np.arange(len(both))),
         )
         fitted.append(Ridge(np.concatenate(tables), truth, weights_of_both).fit(penalties=penalties))
@@ -206,6 +273,8 @@ def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) 
 def best_quarters(net: NDArray[Any], ridge: NDArray[Any], joint: str, loss: Callable[[Floats], float]) -> int:
     """Return the weight of a ridge beside a network, in quarters: that of the least loss, drawn towards equal ones.
 
+    Losses of numbers count as shares of the least, since their size is that of the data.
+
     Args:
         net: scores of items that the network did not see, (N, K).
         ridge: the same of the ridge.
@@ -217,12 +286,10 @@ def best_quarters(net: NDArray[Any], ridge: NDArray[Any], joint: str, loss: Call
         >>> best_quarters(0 * ones, ones, "outputs", lambda scores: float(((scores - 1) ** 2).mean()))
         4
     """
-    losses = []
-    for quarters in range(GRID + 1):
-        share = quarters / GRID
-        uneven = _EVEN * ((share - 0.5) ** 2 + (0.5 - share) ** 2)
-        losses.append(loss(mixed(net, ridge, quarters, joint)) + uneven)
-    return int(np.argmin(losses))
+    losses = np.array([loss(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)])
+    shares = np.arange(GRID + 1) / GRID
+    unit = losses.min() if joint == "outputs" else 1.0
+    return int(np.argmin(losses + 2 * _EVEN * unit * (shares - 0.5) ** 2))
 
 
 def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:

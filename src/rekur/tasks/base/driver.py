@@ -45,6 +45,8 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     task.features_, task.target_, task.sketch_ = prepared.features, prepared.target, stages.sketch(prepared)
     task.history_ = course.history
     task.chosen_ = stages.choose_options(prepared)
+    once = prior is not None or course.on_evaluation is not None  # trials are compared by one training each
+    task.chosen_ |= {} if once else stages.first_options(prepared)
     network = stages.make_network(prepared, prior)
     _check_outputs(prepared.target, network)
     if prior is not None and not prior.resumed:
@@ -71,15 +73,13 @@ def fit(task: Any, stages: Stages, corpus: Any, valid: Any, course: Course) -> N
     announce(network, plan, options, reporter, words, steps_option=task.steps_option)
     task.result_ = train_network(task, network, plan, options, course)
     trained = Trained(network=network, result=task.result_, options=options)
-    if prior is None and course.on_evaluation is None:  # trials are compared by one training each
-        longer = by_first(partial(stages.longer, network, plan)) if trained.ended else None
-        if longer is not None:
-            trained, plan = train_longer(task, stages, prepared, (trained, plan), longer, course)
+    if not once:
+        trained, plan = train_longer(task, stages, prepared, (trained, plan), course)
     task.rival_, task.metrics_ = None, stages.report(trained, prepared, plan, reporter)
     if task.baseline and task.result_.stopped != "interrupted":
         _score_rival(task, stages, prepared)
     if again is not None and task.result_.best_epoch and task.result_.stopped in _CHOSEN:
-        length, valid = by_first(partial(length_of, task, plan, options)), prepared.valid
+        length, valid = by_first(partial(length_of, task, plan, trained.options)), prepared.valid
         del prepared, plan, trained  # memory holds no second copy of the data
         train_again(task, stages, again, valid, length, course)
 

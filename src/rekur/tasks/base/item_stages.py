@@ -188,6 +188,9 @@ class ItemStages(Stages):
             f"padding {plan.padding_waste:.1%} of all steps ({plan.unsorted_waste:.1%} without length buckets)"
         )
 
+    def first_options(self, prepared: PreparedItems) -> dict[str, Any]:
+        return self._task.first_options(prepared.target)
+
     def longer(self, network: Any, plan: FitPlan) -> Longer | None:
         return self._task.longer(network, plan)
 

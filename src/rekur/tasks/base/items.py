@@ -234,11 +234,22 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             monitor=series_net.last_weights(),
         )
 
+    def first_options(self, target: Target) -> dict[str, Any]:
+        """Return fewer epochs for a network from series to numbers, which is trained longer while that helps."""
+        is_convolutional = self.network_of(self.features_.kind) == CONVOLUTIONAL
+        if not is_convolutional or target.joint != "outputs" or self._has_length():
+            return {}
+        return {"epochs": series_net.first_epochs(self.chosen_["epochs"])}
+
     def longer(self, network: Any, plan: FitPlan) -> Longer | None:
         """Return a longer training of a network of series that does not tell its own training items apart."""
-        if not isinstance(plan, series_net.MemberPlan) or self.epochs is not None or self.steps:
+        if not isinstance(plan, series_net.MemberPlan) or self._has_length():
             return None
         return series_net.longer_training(network, plan, self.chosen_["epochs"])
+
+    def _has_length(self) -> bool:
+        """Return whether a person said how long a training is."""
+        return self.epochs is not None or bool(self.steps)
 
     def finish_network(self, network: Any, target: Target, train_set: EncodedItems, valid_set: EncodedItems) -> str:
         """Weigh members, and a ridge beside them, by the items that they did not see; see :mod:`.branches`."""
@@ -256,7 +267,9 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             self._refitted = None
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
-        """Give the network the trained vectors."""
+        """Give the network the trained vectors, or the linear base of series."""
+        if isinstance(network, SeriesNetwork):
+            branches.fit_base(network, train_set, target)
         vectors = self.take_vectors()
         if vectors is not None:
             rows = torch.from_numpy(cast(TextFeatures, self.features_).vector_rows())

@@ -39,22 +39,42 @@ def train_network(
 
 
 def train_longer(
-    task: Any, stages: Stages, prepared: Any, shorter: tuple[Trained, Any], longer: Longer, course: Course
+    task: Any, stages: Stages, prepared: Any, first: tuple[Trained, Any], course: Course
 ) -> tuple[Trained, Any]:
-    """Train a new network longer; return that of the two with the lower held-out loss, and the plan of its training.
+    """Train new networks as long as a longer training may help and does; return the last, and the plan of its training.
 
-    Where the new one cannot be trained, is interrupted or diverges, the one before stays.
+    Each is compared with the one before by its loss on held-out data. Where it cannot be trained, is interrupted or
+    diverges, the one before stays.
+
+    Args:
+        task: an estimator, a :class:`Task`.
+        stages: of its training.
+        prepared: the data.
+        first: the first network, and the plan of its training.
+        course: how the trainings are watched.
     """
+    chosen: tuple[Trained, Any] | None = first
+    while chosen is not None:
+        last = chosen
+        longer = by_first(partial(stages.longer, last[0].network, last[1])) if last[0].ended else None
+        chosen = None if longer is None else _train_longer(task, stages, prepared, last, longer, course)
+    return last
+
+
+def _train_longer(
+    task: Any, stages: Stages, prepared: Any, shorter: tuple[Trained, Any], longer: Longer, course: Course
+) -> tuple[Trained, Any] | None:
+    """Return a new network that is trained longer, and its plan; None where the one before stays."""
     reporter, trained = course.reporter, shorter[0]
     first, limit = trained.result, trained.options.time_limit
     left = limit - first.seconds
     if limit and left < first.seconds:
-        return shorter
+        return None
     takes = duration(min(longer.factor * first.seconds, left) if limit else longer.factor * first.seconds)
     reporter.say(f"{longer.reason}. A new one trains {longer.factor:.2g} times as long, about {takes}.")
     if course.checkpoints is not None:  # a machine that stops costs no more than the longer training
         _unless_unwritten(course.checkpoints.keep, reporter)
-    of_first, history = {name: vars(task)[name] for name in ("chosen_", "model_")}, History()
+    of_first, history = {name: vars(task)[name] for name in ("chosen_", "model_", "result_")}, History()
     task.chosen_ = {**task.chosen_, "epochs": longer.epochs}
     options = replace(trained.options, epochs=longer.epochs, time_limit=left if limit else 0.0)
 
@@ -66,15 +86,15 @@ def train_longer(
 
     new = _attempt(train_new, reporter, "no network can be trained longer, and the one before stays")
     if new is not None and _has_ended(new[0], reporter) and _is_better(new, shorter, longer, reporter):
-        task.result_ = _with_time_of(first, new[0].result)
+        task.result_ = _with_time_of(task.result_, new[0].result)
         write = partial(course.history.restore, history.rows)
         by_first(partial(_unless_unwritten, write, reporter))
         return new
     vars(task).update(of_first)
     if new is not None:
-        stopped: Any = "interrupted" if new[0].result.stopped == "interrupted" else first.stopped
-        task.result_ = replace(_with_time_of(new[0].result, first), stopped=stopped)
-    return shorter
+        stopped: Any = "interrupted" if new[0].result.stopped == "interrupted" else task.result_.stopped
+        task.result_ = replace(_with_time_of(new[0].result, task.result_), stopped=stopped)
+    return None
 
 
 def _has_ended(new: Trained, reporter: Reporter) -> bool:

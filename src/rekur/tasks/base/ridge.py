@@ -79,13 +79,18 @@ class Ridge:
             block = self._standardized(part)
             self._products += block @ block.T
 
-    def fit(self, rows: Ints | None = None, penalties: Sequence[float] = PENALTIES) -> Linear:
+    def fit(
+        self, rows: Ints | None = None, penalties: Sequence[float] = PENALTIES, targets: Floats | None = None
+    ) -> Linear:
         """Return the regression of some of the items; of all without ``rows``.
 
         Args:
             rows: numbers of the items.
             penalties: to choose from by the errors at items left out.
+            targets: of all items, (N, K), in place of those of the table from now on.
         """
+        if targets is not None:
+            self._targets = np.asarray(targets, np.float64)
         rows = np.arange(len(self._targets)) if rows is None else rows
         penalty, duals, mean, errors = self._solve(rows, penalties)
         weights = np.empty((self._targets.shape[1], self._table.shape[1]))

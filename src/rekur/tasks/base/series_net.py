@@ -45,6 +45,9 @@ _EVALUATIONS = 10
 _FITS, _LONGER, _MOST_STEPS = 0.95, 4.0, 5000
 #: training items by which that is decided
 _ASKED = 2000
+#: of numbers, whose noise a network soon learns by heart: the share of its epochs that a first training takes, and by
+#: what the next one is longer, as long as held-out items are answered better
+_FIRST, _NEXT = 1 / 8, math.sqrt(8)
 
 
 class SeriesFacts(NamedTuple):
@@ -141,6 +144,9 @@ def spec_of(chosen: Mapping[str, Any], facts: SeriesFacts, **sizes: Any) -> Seri
     names = ("causal", "members", "dropout", "augment")
     mixup = 0.5 if chosen["augment"] else 0.0
     taken = {name: chosen[name] for name in names}
+    is_number = sizes["joint"] == "outputs"
+    # a number often follows the level and the end; labels gain nothing by that
+    taken |= {"base": is_number, "pooling": "mean+max+attention" + "+last" * is_number}
     return SeriesSpec(**sizes, **taken, mixup=mixup, **sizes_of(facts, causal=chosen["causal"]))
 
 
@@ -179,7 +185,7 @@ class MemberPlan(FitPlan):
         longest: int,
         epochs: int,
     ) -> None:
-        self._rows = [_rows_of(train_set, number) for number in range(members)]
+        self._rows = [rows_of(train_set, number) for number in range(members)]
         self._of_members = [
             LengthBuckets(train_set.first.lengths[rows], batch_size, seed=seed + number)
             for number, rows in enumerate(self._rows)
@@ -189,6 +195,8 @@ class MemberPlan(FitPlan):
         passes = max(1, epochs // _EVALUATIONS)
         self.evaluate_every = self.steps_per_epoch * passes
         self._longest = longest
+        #: epochs of a training of its own length
+        self.usual_epochs = _epochs(max(map(len, self._rows)), batch_size)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield this process's part of the batches of one epoch, from number ``start`` on."""
@@ -215,7 +223,8 @@ class MemberPlan(FitPlan):
     def held_out_loss(self, network: SeriesNetwork) -> float:
         """Return the mean loss on the items to validate on, once scores are divided by their best temperature."""
         scores, loss = np.asarray(run(network, self._valid), np.float64), loss_of_scores(self.measure.head, self._valid)
-        return loss(scores / temperature(scores, loss))
+        is_number = self.measure.target.joint == "outputs"
+        return loss(scores if is_number else scores / temperature(scores, loss))
 
     def largest_batch(self) -> tuple[int, int]:
         """Return the items of the largest batch, and the steps of the longest item that training reads."""
@@ -223,25 +232,51 @@ class MemberPlan(FitPlan):
         return sum(rows), max(1, min(max(steps), self._longest))
 
 
+def first_epochs(epochs: int) -> int:
+    """Return the epochs of the first of several trainings to numbers.
+
+    Args:
+        epochs: of a training of its own length.
+
+    Example:
+        >>> first_epochs(32), first_epochs(3)
+        (4, 1)
+    """
+    return max(1, round(_FIRST * epochs))
+
+
+def _held_out_loss(network: SeriesNetwork, plan: MemberPlan) -> float:
+    return plan.held_out_loss(network)
+
+
 def longer_training(network: SeriesNetwork, plan: MemberPlan, epochs: int) -> Longer | None:
-    """Return a longer training of a network that does not give its own training items their labels; None for none.
+    """Return a longer training of a network; None for none.
+
+    One to labels is trained longer where it does not give its own training items theirs; one to numbers up to the usual
+    length, as long as held-out items are answered better.
 
     Args:
         network: trained.
         plan: of its training.
         epochs: of the training.
     """
-    factor = min(_LONGER, _MOST_STEPS / (epochs * plan.steps_per_epoch))
-    if factor < 2 or plan.measure.target.joint != "softmax":  # numbers and several labels have no such share
-        return None
-    right = plan.share_right(network)
-    if right >= _FITS:
-        return None
-    reason = f"The network gives {right:.1%} of its own training items their label"
-    return Longer(round(factor * epochs), factor, reason, lambda network, plan: float(plan.held_out_loss(network)))
+    usual, joint = plan.usual_epochs, plan.measure.target.joint
+    if joint == "outputs":
+        longer, reason = min(usual, round(_NEXT * epochs)), f"This training had {epochs} of up to {usual} epochs"
+        if longer <= epochs:
+            return None
+    else:
+        longer = round(min(_LONGER, _MOST_STEPS / (epochs * plan.steps_per_epoch)) * epochs)
+        if longer < 2 * epochs or epochs > usual or joint != "softmax":  # several labels have no such share
+            return None
+        right = plan.share_right(network)
+        if right >= _FITS:
+            return None
+        reason = f"The network gives {right:.1%} of its own training items their label"
+    return Longer(longer, longer / epochs, reason, _held_out_loss)
 
 
-def _rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
+def rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
     """Return the items that a member trains on."""
     return items.rows if items.folds is None else items.rows[items.folds[items.rows] != member]
 

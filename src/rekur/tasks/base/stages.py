@@ -75,8 +75,12 @@ class Stages(ABC):
     def make_plan(self, network: Any, prepared: Any) -> tuple[Any, str]:
         """Return the plan of the training, and a description of its data in words."""
 
+    def first_options(self, prepared: Any) -> dict[str, Any]:
+        """Return options of the first training where longer ones may follow; none, as here, for those of any."""
+        return {}
+
     def longer(self, network: Any, plan: Any) -> Longer | None:
-        """Return a longer training, where a network does not fit its own training data; None for none, as here.
+        """Return a longer training, where a network may gain by it; None, as here, for none.
 
         Args:
             network: trained.

@@ -103,8 +103,12 @@ class ItemTask(Task):
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Set up a new network by the training items; by default nothing."""
 
+    def first_options(self, target: Target) -> dict[str, Any]:
+        """Return options of the first training where longer ones may follow; none, as here, for those of any."""
+        return {}
+
     def longer(self, network: Any, plan: FitPlan) -> Longer | None:
-        """Return a longer training, where a trained network does not fit the training items; None, as here, for none.
+        """Return a longer training, where a trained network may gain by it; None, as here, for none.
 
         Args:
             network: trained.

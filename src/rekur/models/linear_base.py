@@ -1,0 +1,63 @@
+"""The linear base of a network from series to numbers: what a ridge makes of level and end, to which the network adds.
+
+Axes: B batch, T time, D numbers of a step, K outputs, M members.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rekur.nn import make_pool
+
+#: numbers of a channel: its mean, its maximum, its last value, and the maximum of its negative
+LEVELS = 4
+#: the largest size of a scaled number that is read: one wrong step of a sensor tells no more
+LIMIT = 10.0
+
+
+class LinearBase(nn.Module):
+    r"""Numbers by a matrix of the level and the end of each channel; nothing of it is trained by gradients.
+
+    .. math:: b = W\,[\operatorname{mean} x,\ \max x,\ x_T,\ \max(-x)] + c
+
+    of scaled numbers :math:`x`, cut at 10 on both sides.
+
+    Args:
+        input_size: numbers D of a step.
+        output_size: K.
+        members: matrices M, one for each member of a network.
+
+    Example:
+        >>> base = LinearBase(input_size=2, output_size=1, members=3)
+        >>> base(torch.randn(4, 20, 2), torch.tensor([20, 5, 1, 9])).shape
+        torch.Size([3, 4, 1])
+    """
+
+    matrices: Tensor
+    offsets: Tensor
+
+    def __init__(self, input_size: int, output_size: int, members: int) -> None:
+        super().__init__()
+        self.pool, self.pool_of_negative = make_pool("mean+max+last", input_size), make_pool("max", input_size)
+        self.register_buffer("matrices", torch.zeros(members, output_size, LEVELS * input_size))
+        self.register_buffer("offsets", torch.zeros(members, output_size))
+
+    @torch.no_grad()
+    def levels(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """Return the numbers (B, 4D) that are read of series (B, T, D) of lengths (B,)."""
+        steps = steps.clamp(-LIMIT, LIMIT)
+        return torch.cat([self.pool(steps, lengths), self.pool_of_negative(-steps, lengths)], dim=1)
+
+    @torch.no_grad()
+    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """Return the numbers of each member, (M, B, K), of series (B, T, D) of lengths (B,)."""
+        return torch.einsum("bf,mkf->mbk", self.levels(steps, lengths), self.matrices) + self.offsets[:, None]
+
+    def set(self, member: int, weights: NDArray[Any], bias: NDArray[Any]) -> None:
+        """Take the weights (K, 4D) and the bias (K,) of a member."""
+        for of, values in ((self.matrices, weights), (self.offsets, bias)):
+            of[member].copy_(torch.from_numpy(values).to(of))

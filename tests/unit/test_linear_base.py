@@ -1,0 +1,104 @@
+"""The linear base of a network from series to numbers: what it reads, which items it sees, and what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import rekur
+from rekur import Regressor
+from rekur.errors import InputError
+from rekur.models import SeriesSpec, build_series
+from rekur.models.batch import Batch
+from rekur.models.heads import NumberHead
+from rekur.models.linear_base import LinearBase
+from rekur.tasks.base import branches
+
+QUICK: dict[str, Any] = {"baseline": False, "seed": 0, "epochs": 2}
+Floats = NDArray[np.float64]
+
+
+def windows(count: int = 60, level: float = 0.0, seed: int = 0) -> tuple[list[Floats], Floats]:
+    """Return windows of walks with two channels, and a number that follows level and end of both."""
+    draw = np.random.default_rng(seed)
+    items = [level + draw.normal(size=(draw.integers(4, 20), 2)).cumsum(axis=0) for _ in range(count)]
+    return items, np.array([3 * item[-1, 0] - item[:, 1].mean() + item[:, 1].max() for item in items])
+
+
+def test_it_reads_mean_extremes_and_end_of_each_channel() -> None:
+    base, steps, lengths = LinearBase(2, 1, 1), torch.randn(3, 7, 2), torch.tensor([7, 3, 1])
+    for row, length, levels in zip(steps.numpy(), lengths.tolist(), base.levels(steps, lengths).numpy(), strict=True):
+        real = row[:length]
+        np.testing.assert_allclose(levels, np.concatenate([real.mean(0), real.max(0), real[-1], -real.min(0)]), 1e-6)
+
+
+def test_a_wrong_step_tells_no_more_than_ten_deviations() -> None:
+    base, steps, lengths = LinearBase(1, 1, 1), torch.zeros(1, 5, 1), torch.tensor([5])
+    steps[0, 2] = 1e6
+    assert base.levels(steps, lengths).tolist() == [[2.0, 10.0, 0.0, 0.0]]
+
+
+def test_levels_beyond_those_of_training_are_followed() -> None:
+    X, y = windows()
+    model = Regressor(**QUICK).fit(X, y)
+    moved, truth = windows(30, level=15.0, seed=1)
+    error = np.abs(model.predict(moved) - truth).mean()
+    assert error < 0.05 * np.abs(truth - y.mean()).mean()
+
+
+@pytest.mark.parametrize("valid_fraction", [0.1, 0.4])  # of folds, and of a share
+def test_it_sees_no_item_that_is_held_out(valid_fraction: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any, Any]] = []
+    ordinary = branches.fit_base
+    monkeypatch.setattr(branches, "fit_base", lambda *given: [seen.append(given), ordinary(*given)][1])
+    X, y = windows()
+    Regressor(**QUICK, valid_fraction=valid_fraction).fit(X, y)
+    network, items, target = seen[0]
+    before = network.base.matrices.clone()
+    folds = items.folds
+    held_out = np.flatnonzero(folds == 1) if folds is not None else np.setdiff1d(np.arange(60), items.rows)
+    items.targets[held_out] += 5.0
+    ordinary(network, items, target)
+    alike = (before == network.base.matrices).all(dim=(1, 2)).tolist()
+    assert alike == ([False, True, False, False, False] if folds is not None else [True])
+
+
+def test_a_network_learns_what_it_leaves() -> None:
+    spec = SeriesSpec(input_size=2, output_size=1, channels=4, hidden_size=2, members=2, mixup=0, augment=0, base=True)
+    network = build_series(spec, seed=0)
+    network.criterion = NumberHead(1.0)
+    network.base.set(0, np.ones((1, 8)), np.array([0.5]))
+    network.base.set(1, np.zeros((1, 8)), np.array([-0.5]))
+    steps, lengths, members = torch.randn(4, 9, 2), torch.tensor([9, 5, 9, 2]), torch.tensor([0, 1, 1, 0])
+    targets = network.base(steps, lengths)[members, torch.arange(4), 0]
+    outputs, loss = network.train()(Batch({"steps": steps}, lengths, targets, None)._replace(members=members))
+    assert loss.item() == pytest.approx(0.0, abs=1e-10)  # before it has learnt anything the answer is the base
+    np.testing.assert_allclose(outputs[:, 0].detach(), targets, atol=1e-6)
+    averaged = network.eval()(Batch.of(steps, lengths))[0]
+    np.testing.assert_allclose(averaged.detach(), network.base(steps, lengths).mean(dim=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"members": 1}, {"branches": "net"}])
+def test_a_bundle_answers_as_the_trained_model(options: dict[str, Any], tmp_path: Path) -> None:
+    X, y = windows()
+    model = Regressor(**QUICK, **options).fit(X, y)
+    expected = model.predict(X)
+    np.testing.assert_allclose(rekur.load(model.save(tmp_path / "m")).predict(X), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(rekur.tasks.load(tmp_path / "m").predict(X), expected)
+    names = [part["name"] for part in model.metrics_.get("parts", [])]
+    assert names == (
+        [] if "branches" in options else ["network", "ridge on random convolutions", "linear base of both"]
+    )
+
+
+def test_labels_have_none() -> None:
+    with pytest.raises(InputError, match=r"base: got True; expected False for members that are averaged as softmax"):
+        SeriesSpec(input_size=1, output_size=2, joint="softmax", base=True)
+    saved = SeriesSpec(input_size=1, output_size=1).to_dict()
+    older = {name: value for name, value in saved.items() if name not in ("base", "pooling")}
+    assert SeriesSpec.from_dict(older) == SeriesSpec(input_size=1, output_size=1)
