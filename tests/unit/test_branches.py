@@ -166,6 +166,12 @@ def test_a_ridge_can_be_left_out() -> None:
     assert model.model_.branch is None
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_the_weight_of_numbers_does_not_depend_on_the_size_of_their_losses(scale: float) -> None:
+    net, ridge = np.full((4, 1), scale), np.zeros((4, 1))
+    assert best_quarters(net, ridge, "outputs", lambda scores: float((scores**2).mean()) + 0.1 * scale**2) == 4
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_without_folds_a_ridge_of_the_training_items_is_weighed_by_those_to_validate_on(members: int) -> None:
     X, y = waves(60)

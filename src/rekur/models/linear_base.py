@@ -1,4 +1,4 @@
-"""The linear base of a network from series to numbers: what a ridge makes of level and end, to which the network adds.
+"""A linear model of each channel's level and last value; the network of series learns the rest of the number.
 
 Axes: B batch, T time, D numbers of a step, K outputs, M members.
 """
@@ -20,11 +20,12 @@ LIMIT = 10.0
 
 
 class LinearBase(nn.Module):
-    r"""Numbers by a matrix of the level and the end of each channel; nothing of it is trained by gradients.
+    r"""A linear model of the level and the last value of each channel, one for each member of a network.
 
     .. math:: b = W\,[\operatorname{mean} x,\ \max x,\ x_T,\ \max(-x)] + c
 
-    of scaled numbers :math:`x`, cut at 10 on both sides.
+    with the scaled numbers :math:`x` of a channel, clipped to [-10, 10]. A ridge sets :math:`W` and :math:`c`;
+    no gradient does.
 
     Args:
         input_size: numbers D of a step.

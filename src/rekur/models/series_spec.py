@@ -11,6 +11,8 @@ from rekur.models.branch_spec import BranchSpec
 
 #: how the channels of a series are scaled: by the training items, by the series itself, or both side by side
 SCALES = ("global", "series", "both")
+#: fields that older specifications lack; their defaults are what those mean
+_LATER = ("pooling", "base")
 #: what members are averaged as: outputs as they are, class shares, or shares of independent labels
 JOINTS = ("outputs", "softmax", "sigmoid")
 
@@ -96,6 +98,9 @@ class SeriesSpec:
         """Return the specification as plain JSON."""
         branch = {} if self.branch is None else {"branch": self.branch.to_dict()}
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "branch"}
+        for name in _LATER:  # a run that was begun before there were these goes on
+            if plain[name] == getattr(type(self), name):
+                del plain[name]
         return {"network": self.network, **plain, "widths": list(self.widths), **branch}
 
     @classmethod

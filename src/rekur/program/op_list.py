@@ -120,7 +120,7 @@ class OpList:
 
 
 def _run_sampled(stage: Stage, reads: list[Array], layout: Layout, state: StateArrays, count: int) -> Array:
-    """Return what an op makes of steps that only some rows may have; of a pool the result of each of ``count`` rows."""
+    """Return the result of an op where some rows may have no steps; that of a pool has all ``count`` rows."""
     if isinstance(stage, Ends):
         result = np.zeros((count, stage.op.size), np.float32)
         if layout.packed is not None:

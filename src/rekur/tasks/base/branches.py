@@ -23,7 +23,7 @@ from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
 from rekur.tasks.base.linear_rival import drawn_items
 from rekur.tasks.base.plan import run
-from rekur.tasks.base.ridge import Ridge, sharpness
+from rekur.tasks.base.ridge import Linear, Ridge, sharpness
 from rekur.tasks.base.series_net import loss_of_scores, rows_of, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
@@ -145,7 +145,11 @@ def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> Non
     """
     if network.base is None:
         return
+    fitted: Linear | None = None
     for member in range(network.spec.members):
+        if fitted is not None and items.folds is None:  # all members train on the same items
+            network.base.set(member, fitted.weights, fitted.bias)
+            continue
         of_member = dataclasses.replace(items, rows=rows_of(items, member))
         drawn = drawn_items(of_member, MOST_ITEMS)
         rows = of_member.rows[drawn]
@@ -168,7 +172,7 @@ def _levels(base: LinearBase, items: EncodedItems, rows: NDArray[np.int64]) -> F
 
 
 def _bases(base: LinearBase | None, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:
-    """Return the base of each member and behind them their average, (M + 1, N, K); zeros that fit without one."""
+    """Return the base of each member and behind them their average, (M + 1, N, K); zeros without one."""
     if base is None:
         return np.zeros((1, 1, 1))
     matrices, offsets = (each.cpu().double().numpy() for each in (base.matrices, base.offsets))

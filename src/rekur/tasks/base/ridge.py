@@ -87,12 +87,11 @@ class Ridge:
         Args:
             rows: numbers of the items.
             penalties: to choose from by the errors at items left out.
-            targets: of all items, (N, K), in place of those of the table from now on.
+            targets: of all items, (N, K), for this regression alone; by default those of all.
         """
-        if targets is not None:
-            self._targets = np.asarray(targets, np.float64)
+        targets = self._targets if targets is None else np.asarray(targets, np.float64)
         rows = np.arange(len(self._targets)) if rows is None else rows
-        penalty, duals, mean, errors = self._solve(rows, penalties)
+        penalty, duals, mean, errors = self._solve(rows, penalties, targets)
         weights = np.empty((self._targets.shape[1], self._table.shape[1]))
         center = np.empty(self._table.shape[1])
         for first in range(0, self._table.shape[1], _BLOCK):
@@ -114,23 +113,23 @@ class Ridge:
         predicted = np.empty_like(self._targets)
         for fold in np.unique(folds):
             rows, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-            _, duals, mean, _ = self._solve(others, (penalty,))
+            _, duals, mean, _ = self._solve(others, (penalty,), self._targets)
             shares = self._weights[others] / self._weights[others].sum()
             products = self._products[np.ix_(rows, others)] - shares @ self._products[np.ix_(others, others)]
             predicted[rows] = mean + products @ duals
         return predicted
 
-    def _solve(self, rows: Ints, penalties: Sequence[float]) -> tuple[float, Floats, Floats, Floats]:
+    def _solve(self, rows: Ints, penalties: Sequence[float], targets: Floats) -> tuple[float, Floats, Floats, Floats]:
         """Return penalty, dual weights (N', K), means of the targets (K,), and errors at items left out (N', K)."""
         weights = self._weights[rows]
         shares = weights / weights.sum()
-        mean, roots = shares @ self._targets[rows], np.sqrt(weights)
+        mean, roots = shares @ targets[rows], np.sqrt(weights)
         products = self._products[np.ix_(rows, rows)]
         products = products - shares @ products
         products -= (products @ shares)[:, None]
         values, vectors = np.linalg.eigh(roots[:, None] * products * roots)
         values = np.maximum(values, 0.0)
-        sides = vectors.T @ (roots[:, None] * (self._targets[rows] - mean))
+        sides = vectors.T @ (roots[:, None] * (targets[rows] - mean))
         tried = []
         for alpha in penalties:
             inverse = 1.0 / (values + alpha)

@@ -144,9 +144,8 @@ def spec_of(chosen: Mapping[str, Any], facts: SeriesFacts, **sizes: Any) -> Seri
     names = ("causal", "members", "dropout", "augment")
     mixup = 0.5 if chosen["augment"] else 0.0
     taken = {name: chosen[name] for name in names}
-    is_number = sizes["joint"] == "outputs"
-    # a number often follows the level and the end; labels gain nothing by that
-    taken |= {"base": is_number, "pooling": "mean+max+attention" + "+last" * is_number}
+    if sizes["joint"] == "outputs":  # a number often follows the level and the end; labels gain nothing by that
+        taken |= {"base": True, "pooling": "mean+max+attention+last"}
     return SeriesSpec(**sizes, **taken, mixup=mixup, **sizes_of(facts, causal=chosen["causal"]))
 
 
@@ -195,7 +194,7 @@ class MemberPlan(FitPlan):
         passes = max(1, epochs // _EVALUATIONS)
         self.evaluate_every = self.steps_per_epoch * passes
         self._longest = longest
-        #: epochs of a training of its own length
+        #: epochs of a training where nobody says how many
         self.usual_epochs = _epochs(max(map(len, self._rows)), batch_size)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -236,7 +235,7 @@ def first_epochs(epochs: int) -> int:
     """Return the epochs of the first of several trainings to numbers.
 
     Args:
-        epochs: of a training of its own length.
+        epochs: of the longest one.
 
     Example:
         >>> first_epochs(32), first_epochs(3)
