@@ -12,6 +12,7 @@ import torch
 
 import rekur
 from rekur import Classifier, Regressor
+from rekur._shares import draw_shares
 from rekur.check import CHECKS, check_bundle, subject_of
 from rekur.data import Corpus, EncodedItems
 from rekur.data.encoded import named
@@ -27,9 +28,9 @@ from rekur.program.members import with_members
 from rekur.runtime import read_bundle
 from rekur.targets import LabelTarget
 from rekur.tasks.base import share_rival
-from rekur.tasks.base.branches import best_quarters, fit_apart, mixed
+from rekur.tasks.base.branches import Mix, Ridges, _mix, best_mix, best_quarters, fit_apart, mixed
 from rekur.tasks.base.card import card
-from rekur.tasks.base.ridge import Ridge
+from rekur.tasks.base.ridge import PENALTIES, Ridge
 from rekur.tasks.base.share_rival import coded, penalties_of
 
 QUICK: dict[str, Any] = {"epochs": 1, "members": 2}
@@ -123,11 +124,80 @@ def test_a_branch_has_one_number_of_a_bias_or_three(numbers: int) -> None:
         BranchSpec(input_size=1, output_size=2, numbers=numbers)
 
 
-def test_weights_are_drawn_to_equal_ones() -> None:
-    net, ridge = np.full((4, 1), 0.45), np.full((4, 1), -0.5)
-    assert best_quarters(net, ridge, "outputs", lambda scores: float((scores**2).mean())) == 2
-    assert best_quarters(net, ridge * 8, "outputs", lambda scores: float((scores**2).mean())) == 0
-    np.testing.assert_allclose(mixed(net, ridge, 1, "outputs"), 0.75 * net + 0.25 * ridge, rtol=1e-6)
+def squares(scores: Any) -> Any:
+    return scores[:, 0] ** 2
+
+
+def test_weights_are_equal_unless_items_show_that_others_are_better() -> None:
+    draw = np.random.default_rng(0)
+    net, ridge = draw.normal(0, 0.9, (400, 1)), draw.normal(0, 1.0, (400, 1))
+    assert best_quarters(net, ridge, "outputs", squares) == 2
+    assert best_quarters(net, ridge * 8, "outputs", squares) == 0
+    assert best_quarters(net * 2, ridge, "outputs", squares) == 3
+    assert best_quarters(net[:1], ridge[:1] * 8, "outputs", squares) == 2
+    np.testing.assert_allclose(mixed(net, ridge, 1, "outputs"), 0.75 * net + 0.25 * ridge, atol=1e-6)
+
+
+def test_items_without_weight_choose_nothing() -> None:
+    net, ridge = np.ones((20, 1)), np.zeros((20, 1))
+    net[10:], ridge[10:] = 0, 1
+    for weights, quarters in ((np.arange(20) < 10, 4), (np.arange(20) >= 10, 0), (np.ones(20), 2)):
+        assert best_quarters(net, ridge, "outputs", squares, weights.astype(float)) == quarters
+
+
+def test_numbers_are_mixed_of_network_ridge_and_base_by_the_least_loss() -> None:
+    draw = np.random.default_rng(0)
+    net, ridge, base = draw.normal(size=(3, 50, 1))
+    for mix in (Mix(0, 0), Mix(4, 0), Mix(1, 2), Mix(0, 3)):
+        rest = 4 - mix.network - mix.ridge
+        truth = (mix.network * net + mix.ridge * ridge + rest * base) / 4
+        assert best_mix(net, ridge, base, lambda outputs, truth=truth: float(((outputs - truth) ** 2).mean())) == mix
+    assert (
+        Mix(1, 2).note() == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
+    )
+    assert Mix(2, 2).note() == "The answer is 50% network and 50% ridge on random convolutions."
+
+
+@pytest.mark.parametrize("ridges", [1, 3])
+@pytest.mark.parametrize("mix", [Mix(0, 0), Mix(3, 0), Mix(4, 0), Mix(1, 1), Mix(1, 3), Mix(0, 2), Mix(0, 4)])
+def test_a_network_answers_by_its_mix(mix: Mix, ridges: int) -> None:
+    draw = np.random.default_rng(0)
+    series = [draw.normal(size=(20, 1)).astype(np.float32) for _ in range(5)]
+    shares = draw_shares(series, size=84)
+    spec = SeriesSpec(input_size=1, output_size=1, channels=4, hidden_size=2, members=2, base=True)
+    network = build_series(spec, seed=0).eval()
+    network.base.set(0, draw.normal(size=(1, 4)), np.ones(1))
+    for member in network.members:
+        torch.nn.init.normal_(member.head.weight)
+    steps, lengths = torch.from_numpy(np.stack(series)), torch.full((5,), 20)
+    base = network.base(steps, lengths).mean(dim=0).numpy()
+    net = network.outputs(Batch.of(steps, lengths)).detach().numpy()
+    weights = draw.normal(size=(ridges, 1, shares.size)) / 9
+    fitted = Ridges(shares, 1, weights, draw.normal(size=(ridges, 1)), np.zeros((5, 1)))
+    refitted = _mix(network, fitted, mix)
+    assert (refitted is not None) == (ridges > 1 and mix.ridge > 0)
+    seen = slice(0, max(1, ridges - 1))
+    of_ridges = shares.of(series) @ fitted.weights[seen].mean(axis=0).T + fitted.bias[seen].mean(axis=0)
+    expected = base + mix.network / 4 * (net - base) + mix.ridge / 4 * of_ridges
+    answers = network.outputs(Batch.of(steps, lengths)).detach().numpy()
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_penalty_is_chosen_by_groups_where_items_are_alike() -> None:
+    draw = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 3)
+    table = draw.normal(size=(20, 30))[groups] + 0.05 * draw.normal(size=(60, 30))
+    targets = (draw.normal(size=20)[groups] + 0.05 * draw.normal(size=60))[:, None]
+    ridge = Ridge(table, targets)
+    alone, by_groups = ridge.fit(), ridge.fit(folds=groups)
+    assert alone.penalty < by_groups.penalty
+    errors = [((ridge.held_out(groups, penalty) - targets) ** 2).mean() for penalty in PENALTIES]
+    assert by_groups.penalty == PENALTIES[int(np.argmin(errors))]
+    some, others = np.flatnonzero(groups != 2), targets.copy()
+    others[groups == 2] += 50.0  # of items that are not among them
+    of_some, same = ridge.fit(some, folds=groups), ridge.fit(some, targets=others, folds=groups)
+    np.testing.assert_array_equal(of_some.weights, same.weights)
+    assert ridge.fit(folds=np.zeros(60, int)).penalty == alone.penalty  # one fold leaves nothing to learn from
 
 
 def test_the_card_tells_what_each_part_scores_alone(classifier: Classifier) -> None:
@@ -168,8 +238,9 @@ def test_a_ridge_can_be_left_out() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
 def test_the_weight_of_numbers_does_not_depend_on_the_size_of_their_losses(scale: float) -> None:
-    net, ridge = np.full((4, 1), scale), np.zeros((4, 1))
-    assert best_quarters(net, ridge, "outputs", lambda scores: float((scores**2).mean()) + 0.1 * scale**2) == 4
+    draw = np.random.default_rng(0)
+    net, ridge = draw.normal(0, scale, (50, 1)), draw.normal(0, scale / 9, (50, 1))
+    assert best_quarters(net, ridge, "outputs", squares) == 4
 
 
 @pytest.mark.parametrize("members", [1, 2])

@@ -95,6 +95,8 @@ class EncodedItems:
         weights: how much each item counts in the loss and in scores, with a mean of 1 in training, (N,); None for 1.
         folds: the fold of each item, (N,), whose member of a network did not see it in training; -1 for an item that
             all members saw. None where items are run by the average of all members.
+        groups: the number of the group of each item, (N,), whose items are alike, such as those of one person or of one
+            stretch of time; None where no two items are.
     """
 
     inputs: Mapping[str, Ragged]
@@ -105,6 +107,7 @@ class EncodedItems:
     begins: Sequence[Sequence[int]] = ()
     weights: NDArray[np.float64] | None = None
     folds: Ints | None = None
+    groups: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -157,9 +160,11 @@ class EncodedItems:
         return [self.begins[row] if len(self.begins) else () for row in rows]
 
     def fingerprint(self) -> str:
-        """Return a sha256 of the lengths, targets and inputs of the items that count here, in their order."""
+        """Return a sha256 of the lengths, targets, groups and inputs of the items that count here, in their order."""
         digest = hashlib.sha256(self.lengths.tobytes())
         digest.update(np.ascontiguousarray(self.truth).tobytes())
+        if self.groups is not None:
+            digest.update(self.groups[self.rows].tobytes())
         if self.weights is not None:
             digest.update(np.ascontiguousarray(self.weights[self.rows]).tobytes())
         for ragged in self.inputs.values():

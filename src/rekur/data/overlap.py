@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,7 @@ def _shared_stretches(train: NDArray[np.int32], valid: NDArray[np.int32], length
     return float(seen.mean())
 
 
-def token_hashes(ids: NDArray[np.int32], length: int) -> NDArray[np.uint64]:
+def token_hashes(ids: NDArray[np.integer[Any]], length: int) -> NDArray[np.uint64]:
     """Return a hash of every stretch of ``length`` tokens, a power of 2, modulo 2⁶⁴."""
     hashes, factor, width = ids.astype(np.uint64) + np.uint64(1), 0x9E3779B97F4A7C15, 1
     while width < length:

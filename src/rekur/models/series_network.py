@@ -214,12 +214,12 @@ class SeriesNetwork(ItemNetwork):
         return each.mean(dim=0) if of is None else each[of.to(each.device), rows]
 
     @torch.no_grad()
-    def divide_scores(self, factor: float) -> None:
-        """Divide the scores of every member, as a temperature does."""
+    def multiply_scores(self, factor: float) -> None:
+        """Multiply the scores of every member, as the inverse of a temperature does; a base is left as it is."""
         for member in self.members:
             if isinstance(member, SeriesMember):
-                member.head.weight.div_(factor)
-                member.head.bias.div_(factor)
+                member.head.weight.mul_(factor)
+                member.head.bias.mul_(factor)
 
     def scaled(self, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return series (B, C, T) as the members read them, 0 beyond their ends, and their lengths.

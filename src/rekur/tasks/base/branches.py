@@ -6,6 +6,7 @@ Axes: N items, F numbers of an item, K outputs, R ridges.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,16 +22,16 @@ from rekur.models.linear_base import LinearBase
 from rekur.models.series_network import SeriesNetwork, joined
 from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
-from rekur.tasks.base.linear_rival import drawn_items
+from rekur.tasks.base.linear_rival import drawn_items, folds_of_groups
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Linear, Ridge, sharpness
-from rekur.tasks.base.series_net import loss_of_scores, rows_of, temperature
+from rekur.tasks.base.series_net import losses_of_scores, mean_loss, rows_of, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
 
-#: added to the loss for each squared distance of a weight from an equal one
-_EVEN = 0.02
+#: standard errors by which a weight of the ridge must lose to another one before that is taken for it
+_SHOWN = 2.0
 #: items whose shares are in memory at once
 _BLOCK = 500
 
@@ -63,6 +64,26 @@ class Ridges(NamedTuple):
         return ShareBranch.of(self.shares, weights, bias, stride=self.stride, quarters=quarters)
 
 
+class Mix(NamedTuple):
+    """The weights of the parts of an answer, in quarters; a linear base has the rest.
+
+    Attributes:
+        network: of the network.
+        ridge: of the ridge on random convolutions.
+    """
+
+    network: int
+    ridge: int
+
+    def note(self) -> str:
+        """Return what a person is told of it."""
+        parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
+        if base := GRID - self.network - self.ridge:
+            parts.append((base, "linear base of both"))
+        *first, last = (f"{quarters / GRID:.0%} {name}" for quarters, name in parts)
+        return f"The answer is {', '.join(first)} and {last}."
+
+
 class Finished(NamedTuple):
     """What became of a network.
 
@@ -90,11 +111,13 @@ def finish(
         ridge: whether a ridge is to answer too.
     """
     head: Any = network.criterion
-    loss, notes = loss_of_scores(head, valid_set), list[str]()
+    weights = valid_set.record_weights(np.arange(len(valid_set)))
+    losses, notes = losses_of_scores(head, valid_set), list[str]()
+    loss = mean_loss(losses, weights)
     net = np.asarray(run(network, valid_set), np.float64)
     if target.joint != "outputs":
         factor = temperature(net, loss)
-        network.divide_scores(factor)
+        network.multiply_scores(1 / factor)
         net /= factor
         how = "which gives the least log loss on items that a network did not see"
         notes.append(f"The network's scores are divided by a temperature of {factor:.3g}, {how}.")
@@ -106,24 +129,41 @@ def finish(
         apart = np.flatnonzero(valid_set.folds < 0)
         items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
         fitted = fit_folds(_weighted(items, head, target), target, loss, base=network.base)
-    quarters = best_quarters(net, fitted.scores, target.joint, loss)
-    refitted = None
-    if quarters and len(fitted.bias) > 1:
-        network.attach(fitted.branch(slice(None, -1), quarters))
-        refitted = fitted.branch(slice(-1, None), quarters)
-    elif quarters:
-        network.attach(fitted.branch(slice(None), quarters))
-    share = quarters / GRID
-    notes.append(f"The answer is {1 - share:.0%} network and {share:.0%} ridge on random convolutions.")
+    parts, answers = [], {"network": net, "ridge on random convolutions": fitted.scores}
+    if network.base is None:
+        of_ridge = best_quarters(net, fitted.scores, target.joint, losses, weights)
+        mix = Mix(GRID - of_ridge, of_ridge)
+    else:
+        answers["linear base of both"] = bases = _bases_of_folds(network.base, valid_set)
+        mix = best_mix(net, fitted.scores, bases, loss)
+    refitted = _mix(network, fitted, mix)
+    notes.append(mix.note())
     if refitted is not None:
         notes.append("Once it is scored, the ridge is fitted anew on all items.")
-    parts, answers = [], {"network": net, "ridge on random convolutions": fitted.scores}
-    if network.base is not None:
-        answers["linear base of both"] = _bases_of_folds(network.base, valid_set)
     for name, scores in answers.items():
         records = target.records(np.asarray(scores, np.float32), valid_set.labels_of(valid_set.rows))
         parts.append({"name": name, **target.score(records, valid_set.record_weights(np.arange(len(records))))})
     return Finished(" ".join(notes), parts, refitted)
+
+
+def _mix(network: SeriesNetwork, fitted: Ridges, mix: Mix) -> ShareBranch | None:
+    """Give network and ridge their weights; return the ridge of all items, where it stands behind those of folds.
+
+    Where a linear base has a weight of its own, less is left of what the others add to it.
+    """
+    if not mix.ridge:
+        network.multiply_scores(mix.network / GRID)
+        return None
+    quarters = mix.ridge if mix.network else GRID
+    if mix.network:
+        network.multiply_scores(mix.network / (GRID - quarters))
+    share = mix.ridge / quarters
+    fitted = fitted._replace(weights=share * fitted.weights, bias=share * fitted.bias)
+    if len(fitted.bias) == 1:
+        network.attach(fitted.branch(slice(None), quarters))
+        return None
+    network.attach(fitted.branch(slice(None, -1), quarters))
+    return fitted.branch(slice(-1, None), quarters)
 
 
 def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
@@ -158,7 +198,7 @@ def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> Non
             coded(np.asarray(items.targets_of(rows)), target),
             of_member.record_weights(drawn),
         )
-        fitted = ridge.fit()
+        fitted = ridge.fit(folds=folds_of_groups(items, rows))
         network.base.set(member, fitted.weights, fitted.bias)
 
 
@@ -206,12 +246,13 @@ def fit_folds(
     table, targets = shares.of(series), coded(np.asarray(items.targets_of(items.rows)), target)
     drawn = np.arange(0, len(items), -(-len(items) // MOST_ITEMS))
     ridge, bases = Ridge(table[drawn], targets[drawn], items.record_weights(drawn)), _bases(base, items, items.rows)
+    alike = None if items.groups is None else folds[drawn]
     weights = np.empty((count + 1, targets.shape[1], shares.size))
     bias, scores = np.empty((count + 1, targets.shape[1])), np.empty(targets.shape)
     for fold in range(count + 1):
         of_fold = np.broadcast_to(bases[fold % len(bases)], targets.shape)
         left = (targets - of_fold)[drawn]
-        fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target), left)
+        fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target), left, alike)
         weights[fold], bias[fold] = fitted.weights, fitted.bias
         held_out = folds == fold
         scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias + of_fold[held_out]
@@ -244,7 +285,8 @@ def fit_apart(
     shares = draw_shares(series, numbers=ALL)
     targets = coded(np.asarray(items.targets_of(rows)), target) - _bases(base, items, rows)[-1]
     table, penalties = shares.of(series), penalties_of(target)
-    fitted = [Ridge(table, targets, items.record_weights(drawn)).fit(penalties=penalties)]
+    ridge = Ridge(table, targets, items.record_weights(drawn))
+    fitted = [ridge.fit(penalties=penalties, folds=folds_of_groups(items, rows))]
     # a share of the training items, not items that a person gave to validate on, and no more than a ridge reads
     both = dataclasses.replace(items, rows=np.concatenate([items.rows, valid_set.rows]))
     joins = valid_set.inputs is items.inputs and len(drawn_by_steps(both, stride)) == len(both)
@@ -262,7 +304,8 @@ def fit_apart(
             coded(np.asarray(both.targets_of(both.rows)), target) - _bases(base, both, both.rows)[-1],
             both.record_weights(np.arange(len(both))),
         )
-        fitted.append(Ridge(np.concatenate(tables), truth, weights_of_both).fit(penalties=penalties))
+        ridge = Ridge(np.concatenate(tables), truth, weights_of_both)
+        fitted.append(ridge.fit(penalties=penalties, folds=folds_of_groups(items, both.rows)))
     weights, bias = (np.stack(each) for each in zip(*((each.weights, each.bias) for each in fitted), strict=True))
     return _sharpened(Ridges(shares, stride, weights, bias, scores), target, loss)
 
@@ -274,26 +317,64 @@ def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) 
     return ridges._replace(weights=weights, bias=bias, scores=scores)
 
 
-def best_quarters(net: NDArray[Any], ridge: NDArray[Any], joint: str, loss: Callable[[Floats], float]) -> int:
-    """Return the weight of a ridge beside a network, in quarters: that of the least loss, drawn towards equal ones.
+def best_quarters(
+    net: NDArray[Any],
+    ridge: NDArray[Any],
+    joint: str,
+    losses: Callable[[NDArray[Any]], Floats],
+    weights: Floats | None = None,
+) -> int:
+    """Return the weight of a ridge beside a network, in quarters: the one nearest to equal that is not shown to lose.
 
-    Losses of numbers count as shares of the least, since their size is that of the data.
+    A weight is shown to lose where its mean loss is above the least one by more than two standard errors of the
+    difference. Few items thus show little, and the ridge keeps half of the answer.
 
     Args:
         net: scores of items that the network did not see, (N, K).
         ridge: the same of the ridge.
         joint: what answers are averaged as.
-        loss: mean loss of scores.
+        losses: loss of each item by scores, (N,).
+        weights: of the items in their mean, (N,); None for equal ones.
 
     Example:
         >>> ones = np.ones((4, 1))
-        >>> best_quarters(0 * ones, ones, "outputs", lambda scores: float(((scores - 1) ** 2).mean()))
+        >>> best_quarters(0 * ones, ones, "outputs", lambda scores: (scores[:, 0] - 1) ** 2)
         4
     """
-    losses = np.array([loss(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)])
-    shares = np.arange(GRID + 1) / GRID
-    unit = losses.min() if joint == "outputs" else 1.0
-    return int(np.argmin(losses + 2 * _EVEN * unit * (shares - 0.5) ** 2))
+    each = np.stack([losses(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)])
+    count = each.shape[1]
+    shares = np.full(count, 1 / count) if weights is None else weights / weights.sum()
+    best = int(np.argmin(each @ shares))
+    for quarters in sorted(range(GRID + 1), key=lambda tried: (abs(tried - GRID / 2), abs(tried - best))):
+        worse = each[quarters] - each[best]
+        mean = float(shares @ worse)
+        error = math.sqrt(shares**2 @ (worse - mean) ** 2 * count / (count - 1)) if count > 1 else math.inf
+        if mean <= _SHOWN * error:
+            return quarters
+    return best
+
+
+def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callable[[Floats], float]) -> Mix:
+    """Return the weights of network and ridge with the least loss, where a linear base of both has the rest.
+
+    Args:
+        net: outputs for items that the network did not see, (N, K).
+        ridge: the same of the ridge.
+        base: the same of the base alone.
+        loss: mean loss of outputs.
+
+    Example:
+        >>> ones = np.ones((4, 1))
+        >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: float(((outputs - 1) ** 2).mean()))
+        Mix(network=1, ridge=0)
+    """
+    tried = [Mix(network, share) for share in range(GRID + 1) for network in range(GRID + 1 - share)]
+
+    def loss_of(mix: Mix) -> float:
+        left = GRID - mix.network - mix.ridge
+        return loss((mix.network * net + mix.ridge * ridge + left * base) / GRID)
+
+    return min(tried, key=loss_of)
 
 
 def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from rekur._numbers import counted
 from rekur.data import EncodedItems, choose_folds
-from rekur.data.corpus import Labels, labels_in
+from rekur.data.corpus import Corpus, Labels, labels_in
+from rekur.data.shared_steps import find_stretches
 from rekur.runtime.rival import Rival
 from rekur.tasks.base.task import ItemTask
 
@@ -47,6 +48,22 @@ class FoldedRival(Rival):
             predictions = np.asarray(predictions)
         in_order: Sequence[Any] = predictions
         return in_order
+
+
+def by_stretches(corpus: Corpus, labels: Labels, count: int, task: ItemTask) -> tuple[Labels, list[str]]:
+    """Return labels whose groups are stretches of time where series share steps, and what a person is told of it.
+
+    Args:
+        corpus: the items.
+        labels: of them; those that have groups, or are parts of documents, stay as they are.
+        count: of folds; 0 for a share that is held out.
+        task: says the share, and whether labels are classes.
+    """
+    if labels.groups is not None or labels.documents is not None or task.kind_of(corpus) != "series":
+        return labels, []
+    classes = [tuple(labels_in(value)) if task.stratified else () for value in labels.values]
+    found = find_stretches(corpus.items(), classes, count or max(2, round(1 / task.valid_fraction)))
+    return (labels, []) if found is None else (labels._replace(groups=found.names), [found.note()])
 
 
 def folds_of(labels: Labels, count: int, task: ItemTask) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from rekur.metrics import METRICS
 from rekur.runtime.rival import Rival, rival_scores
 from rekur.targets import KINDS, Target
 from rekur.tasks.base.early import long_item_warning
-from rekur.tasks.base.folds import OUT_OF_FOLD, FoldedRival, folds_of, notes_of_folds
+from rekur.tasks.base.folds import OUT_OF_FOLD, FoldedRival, by_stretches, folds_of, notes_of_folds
 from rekur.tasks.base.guess import guess_of_items
 from rekur.tasks.base.plan import FitPlan
 from rekur.tasks.base.prepared import PreparedItems
@@ -57,12 +57,14 @@ class ItemStages(Stages):
             valid = task.valid_examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
-        folds = None
+        folds, kept_together, of_time = None, labels, list[str]()
         try:
             count = 0 if valid is not None else task.fold_count(corpus, len(labels.values))
-            target, chosen = self._check_labels(labels, hold_out=valid is None and not count)
+            if valid is None:
+                kept_together, of_time = by_stretches(corpus, labels, count, task)
+            target, chosen = self._check_labels(kept_together, hold_out=valid is None and not count)
             if count:
-                folds = folds_of(labels, count, task)
+                folds = folds_of(kept_together, count, task)
         except InputError as error:
             if not told:
                 raise
@@ -84,6 +86,8 @@ class ItemStages(Stages):
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen), trains=valid is not None)
         if (labels.weights != 1).any():
             train_set.weights = labels.weights / labels.weights[chosen].mean()
+        if kept_together.groups is not None:
+            train_set.groups = np.unique(kept_together.groups, return_inverse=True)[1]
         valid_set = self._valid_set(train_set, chosen, folds)
         told += [] if folds is None else notes_of_folds(folds, labels)
         if prior is not None and (note := prior.note_of_folds(train_set)):
@@ -96,6 +100,7 @@ class ItemStages(Stages):
             target=target,
             notes=[
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
+                *of_time,
                 *told,
                 *target.notes(),
                 *_notes(features, train_set, valid_set, valid is None or bool(told), self._task.steps_option),

@@ -13,18 +13,22 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
+from sklearn.model_selection import PredefinedSplit
 from sklearn.preprocessing import StandardScaler
 
 from rekur.data import EncodedItems, Ragged
 from rekur.runtime.item_vectors import GramVectors, SummaryVectors, Vectors, grams_of, summary_of
 from rekur.runtime.rivals import LinearRival, WindowRival
 from rekur.targets import TagsTarget, Target
+from rekur.tasks.base.ridge import PENALTIES
 
 #: the rival is fitted on at most this number of training items, evenly spread
 MOST_ITEMS = 20_000
 #: a bias with which a label is certain, or certainly absent
 CERTAIN = 50.0
+#: folds of groups that are left out in turn to choose a penalty
+_FOLDS = 5
 
 
 def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
@@ -48,7 +52,7 @@ def fit_linear_rival(train_set: EncodedItems, target: Target) -> LinearRival:
         table = scaler.fit_transform(np.stack([summary_of(item) for item in items]), sample_weight=weights_of_rows)
         vectors, name = SummaryVectors(scaler.mean_, scaler.scale_), "summary statistics"
     if target.kind == "number":
-        ridge = Ridge(alpha=1.0).fit(table, truth, weights_of_rows)
+        ridge = _ridge(table, folds_of_groups(train_set, rows)).fit(table, truth, weights_of_rows)
         bias = np.atleast_1d(ridge.intercept_)
         return LinearRival(f"{name} + ridge regression", target, vectors, np.atleast_2d(ridge.coef_), bias)
     weights, bias, classes = _of_labels(table, truth, weights_of_rows)
@@ -111,6 +115,33 @@ def drawn_items(train_set: EncodedItems, most: int) -> NDArray[np.int64]:
     if every.dtype.kind in "iu" and every.ndim == 1 and (every[drawn] == every[drawn[0]]).all():
         drawn = np.union1d(drawn, _first_of_each(every))
     return drawn
+
+
+def _ridge(table: Any, folds: NDArray[np.int64] | None) -> Any:
+    """Return an unfitted ridge; that of dense numbers chooses its penalty by items left out.
+
+    Args:
+        table: (N, F).
+        folds: that are left out in turn, (N,); None leaves out one item at a time.
+    """
+    if not isinstance(table, np.ndarray) or len(table) < 2:
+        return Ridge(alpha=1.0)
+    return RidgeCV(PENALTIES, cv=None if folds is None or len(np.unique(folds)) < 2 else PredefinedSplit(folds))
+
+
+def folds_of_groups(items: EncodedItems, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return folds of items by which a penalty is chosen where some are alike; None where each stands for itself.
+
+    Args:
+        items: with their groups; folds that they have are taken.
+        rows: numbers of the items, (N,).
+    """
+    if items.groups is None:
+        return None
+    if items.folds is not None:
+        return np.unique(items.folds[rows], return_inverse=True)[1]  # PredefinedSplit never leaves out -1
+    numbers: NDArray[np.int64] = np.unique(items.groups[rows], return_inverse=True)[1]
+    return numbers % _FOLDS
 
 
 def _of_labels(table: Any, truth: NDArray[Any], sample_weight: Any) -> tuple[Any, Any, Any]:

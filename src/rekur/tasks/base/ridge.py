@@ -54,6 +54,33 @@ class Linear:
     errors: Floats
 
 
+@dataclass(frozen=True)
+class _Eigen:
+    """The products of items, decomposed.
+
+    Attributes:
+        rows: numbers of the items, (N,).
+        shares: of their weights in the sum, (N,).
+        mean: of their targets, (K,).
+        roots: of their weights, (N,).
+        values: eigenvalues of the products, (N,).
+        vectors: their eigenvectors, (N, N).
+        sides: targets along these, (N, K).
+    """
+
+    rows: Ints
+    shares: Floats
+    mean: Floats
+    roots: Floats
+    values: Floats
+    vectors: Floats
+    sides: Floats
+
+    def duals(self, penalty: float) -> Floats:
+        """Return the dual weights of the regression with a penalty, (N, K)."""
+        return np.asarray(self.vectors @ ((1.0 / (self.values + penalty))[:, None] * self.sides))
+
+
 class Ridge:
     """Ridge regressions on parts of the same items.
 
@@ -80,7 +107,11 @@ class Ridge:
             self._products += block @ block.T
 
     def fit(
-        self, rows: Ints | None = None, penalties: Sequence[float] = PENALTIES, targets: Floats | None = None
+        self,
+        rows: Ints | None = None,
+        penalties: Sequence[float] = PENALTIES,
+        targets: Floats | None = None,
+        folds: Ints | None = None,
     ) -> Linear:
         """Return the regression of some of the items; of all without ``rows``.
 
@@ -88,9 +119,13 @@ class Ridge:
             rows: numbers of the items.
             penalties: to choose from by the errors at items left out.
             targets: of all items, (N, K), for this regression alone; by default those of all.
+            folds: of all items, (N,), where those of one are alike: errors are then those of regressions on the items
+                of the other folds. None leaves out one item at a time.
         """
         targets = self._targets if targets is None else np.asarray(targets, np.float64)
         rows = np.arange(len(self._targets)) if rows is None else rows
+        if folds is not None and len(penalties) > 1 and len(np.unique(folds[rows])) > 1:
+            penalties = (self._best_penalty(rows, penalties, targets, folds[rows]),)
         penalty, duals, mean, errors = self._solve(rows, penalties, targets)
         weights = np.empty((self._targets.shape[1], self._table.shape[1]))
         center = np.empty(self._table.shape[1])
@@ -113,14 +148,22 @@ class Ridge:
         predicted = np.empty_like(self._targets)
         for fold in np.unique(folds):
             rows, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-            _, duals, mean, _ = self._solve(others, (penalty,), self._targets)
-            shares = self._weights[others] / self._weights[others].sum()
-            products = self._products[np.ix_(rows, others)] - shares @ self._products[np.ix_(others, others)]
-            predicted[rows] = mean + products @ duals
+            predicted[rows] = self._predictions(rows, self._eigen(others, self._targets), penalty)
         return predicted
 
-    def _solve(self, rows: Ints, penalties: Sequence[float], targets: Floats) -> tuple[float, Floats, Floats, Floats]:
-        """Return penalty, dual weights (N', K), means of the targets (K,), and errors at items left out (N', K)."""
+    def _best_penalty(self, rows: Ints, penalties: Sequence[float], targets: Floats, folds: Ints) -> float:
+        """Return the penalty with the least errors at the items of each fold, by regressions on those of the others."""
+        errors = np.zeros(len(penalties))
+        for fold in np.unique(folds):
+            left_out, others = rows[folds == fold], rows[folds != fold]
+            eigen = self._eigen(others, targets)
+            for number, alpha in enumerate(penalties):
+                away = self._predictions(left_out, eigen, alpha) - targets[left_out]
+                errors[number] += float(self._weights[left_out] @ (away**2).sum(axis=1))
+        return penalties[int(np.argmin(errors))]
+
+    def _eigen(self, rows: Ints, targets: Floats) -> _Eigen:
+        """Return the decomposition of the products of some items, by which any penalty is soon solved."""
         weights = self._weights[rows]
         shares = weights / weights.sum()
         mean, roots = shares @ targets[rows], np.sqrt(weights)
@@ -128,17 +171,26 @@ class Ridge:
         products = products - shares @ products
         products -= (products @ shares)[:, None]
         values, vectors = np.linalg.eigh(roots[:, None] * products * roots)
-        values = np.maximum(values, 0.0)
         sides = vectors.T @ (roots[:, None] * (targets[rows] - mean))
-        tried = []
+        return _Eigen(rows, shares, mean, roots, np.maximum(values, 0.0), vectors, sides)
+
+    def _predictions(self, rows: Ints, eigen: _Eigen, penalty: float) -> Floats:
+        """Return the predictions of items (N', K) by the regression on other ones."""
+        others, duals = eigen.rows, eigen.duals(penalty)
+        products = self._products[np.ix_(rows, others)] - eigen.shares @ self._products[np.ix_(others, others)]
+        return np.asarray(eigen.mean + products @ (eigen.roots[:, None] * duals))
+
+    def _solve(self, rows: Ints, penalties: Sequence[float], targets: Floats) -> tuple[float, Floats, Floats, Floats]:
+        """Return penalty, dual weights (N', K), means of the targets (K,), and errors at items left out (N', K)."""
+        eigen, tried = self._eigen(rows, targets), []
         for alpha in penalties:
-            inverse = 1.0 / (values + alpha)
-            duals = vectors @ (inverse[:, None] * sides)
-            diagonal = (vectors**2) @ inverse - shares / alpha
-            errors = duals / np.maximum(diagonal, 1e-12)[:, None] / roots[:, None]
-            tried.append((float(weights @ (errors**2).sum(axis=1)), alpha, roots[:, None] * duals, errors))
+            duals = eigen.duals(alpha)
+            diagonal = (eigen.vectors**2) @ (1.0 / (eigen.values + alpha)) - eigen.shares / alpha
+            errors = duals / np.maximum(diagonal, 1e-12)[:, None] / eigen.roots[:, None]
+            loss = float(self._weights[rows] @ (errors**2).sum(axis=1))
+            tried.append((loss, alpha, eigen.roots[:, None] * duals, errors))
         _, alpha, duals, errors = min(tried, key=lambda each: each[0])
-        return alpha, duals, mean, errors
+        return alpha, duals, eigen.mean, errors
 
     def _standardized(self, part: slice) -> Floats:
         return np.asarray((self._table[:, part] - self._mean[part]) / self._scale[part], np.float64)

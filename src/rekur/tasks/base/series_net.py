@@ -221,7 +221,9 @@ class MemberPlan(FitPlan):
 
     def held_out_loss(self, network: SeriesNetwork) -> float:
         """Return the mean loss on the items to validate on, once scores are divided by their best temperature."""
-        scores, loss = np.asarray(run(network, self._valid), np.float64), loss_of_scores(self.measure.head, self._valid)
+        items, scores = self._valid, np.asarray(run(network, self._valid), np.float64)
+        weights = items.record_weights(np.arange(len(items)))
+        loss = mean_loss(losses_of_scores(self.measure.head, items), weights)
         is_number = self.measure.target.joint == "outputs"
         return loss(scores if is_number else scores / temperature(scores, loss))
 
@@ -280,10 +282,17 @@ def rows_of(items: EncodedItems, member: int) -> NDArray[np.int64]:
     return items.rows if items.folds is None else items.rows[items.folds[items.rows] != member]
 
 
-def loss_of_scores(head: Head, items: EncodedItems) -> Callable[[NDArray[Any]], float]:
-    """Return what computes the mean loss of scores (N, K) of items, each with its weight."""
-    truth, weights = items.targets_of(items.rows), items.record_weights(np.arange(len(items)))
-    return lambda scores: float(np.average(head.terms(scores, truth)[:, 0], weights=weights))
+def losses_of_scores(head: Head, items: EncodedItems) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
+    """Return what computes the loss of each item, (N,), of scores (N, K)."""
+    truth = items.targets_of(items.rows)
+    return lambda scores: head.terms(scores, truth)[:, 0]
+
+
+def mean_loss(
+    losses: Callable[[NDArray[Any]], NDArray[np.float64]], weights: NDArray[np.float64] | None
+) -> Callable[[NDArray[Any]], float]:
+    """Return what computes the mean loss of scores (N, K), with the weight of each item in it."""
+    return lambda scores: float(np.average(losses(scores), weights=weights))
 
 
 def temperature(scores: NDArray[Any], loss: Callable[[NDArray[Any]], float]) -> float:

@@ -15,7 +15,7 @@ from rekur.data import EncodedItems
 from rekur.runtime.item_vectors import ShareVectors
 from rekur.runtime.rivals import LinearRival
 from rekur.targets import Target
-from rekur.tasks.base.linear_rival import CERTAIN, drawn_items
+from rekur.tasks.base.linear_rival import CERTAIN, drawn_items, folds_of_groups
 from rekur.tasks.base.ridge import PENALTIES, PENALTIES_OF_LABELS, Ridge, even_folds, sharpness
 
 Floats = NDArray[np.float64]
@@ -40,9 +40,8 @@ def fit_share_rival(train_set: EncodedItems, target: Target) -> LinearRival:
     shares = draw_shares(series)
     vectors = ShareVectors(shares, stride)
     name = "random convolutions + ridge " + ("regression" if target.kind == "number" else "classifier")
-    weights, bias, classes = ridge_of(
-        shares.of(series), np.asarray(train_set.targets_of(rows)), target, weights_of_rows
-    )
+    truth, folds = np.asarray(train_set.targets_of(rows)), folds_of_groups(train_set, rows)
+    weights, bias, classes = ridge_of(shares.of(series), truth, target, weights_of_rows, folds)
     return LinearRival(name, target, vectors, weights.astype(np.float32), bias, classes)
 
 
@@ -58,21 +57,34 @@ def drawn_by_steps(train_set: EncodedItems, stride: int) -> NDArray[np.int64]:
 
 
 def ridge_of(
-    table: NDArray[Any], truth: NDArray[Any], target: Target, sample_weight: Floats | None
+    table: NDArray[Any],
+    truth: NDArray[Any],
+    target: Target,
+    sample_weight: Floats | None,
+    folds_of_alike: NDArray[np.int64] | None = None,
 ) -> tuple[Floats, Floats, NDArray[np.int64] | None]:
     """Return weights (M, F), bias (M,) and the numbers of the classes, which are None for flags and numbers.
 
     Scores of labels are scaled by one factor so that their probabilities fit items that were left out.
+
+    Args:
+        table: shares of items, (N, F).
+        truth: class numbers (N,), flags (N, K) or standardized numbers (N,).
+        target: the meaning of the outputs.
+        sample_weight: of the items, (N,); None for 1.
+        folds_of_alike: folds that are left out in turn, (N,); None where each item stands for itself.
     """
     codes = coded(truth, target)
     if target.kind == "number":
-        fitted = Ridge(table, codes, sample_weight).fit()
+        fitted = Ridge(table, codes, sample_weight).fit(folds=folds_of_alike)
         return fitted.weights, fitted.bias, None
     classes = np.unique(truth).astype(np.int64) if truth.ndim == 1 else None
     codes = codes if classes is None else codes[:, classes]
     ridge, flags = Ridge(table, codes, sample_weight), codes > 0
-    fitted = ridge.fit(penalties=penalties_of(target))
-    folds = even_folds(truth if classes is not None else flags.sum(axis=1), FOLDS)
+    fitted = ridge.fit(penalties=penalties_of(target), folds=folds_of_alike)
+    folds = folds_of_alike
+    if folds is None or len(np.unique(folds)) < 2:
+        folds = even_folds(truth if classes is not None else flags.sum(axis=1), FOLDS)
     loss = _loss_of_labels if classes is not None else _loss_of_flags
     factor = sharpness(
         ridge.held_out(folds, fitted.penalty),

@@ -69,6 +69,10 @@ class ItemTask(Task):
     def check_corpus(self, corpus: Corpus) -> None:
         """Raise for an option that has no effect on the items of a corpus; here for none."""
 
+    def kind_of(self, corpus: Corpus) -> str:
+        """Return the kind of the items of a corpus, such as ``series``."""
+        return corpus.kind
+
     def examples(self, corpus: Corpus) -> Corpus:
         """Return the examples of a corpus, in training and in evaluation: its own."""
         return corpus
