@@ -6,7 +6,7 @@ Axes: N items.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,24 @@ from rekur.train import Reporter
 FEW_TO_VALIDATE = 4
 
 
+class _Parts(NamedTuple):
+    """How examples are cut.
+
+    Attributes:
+        target: that all labels teach.
+        chosen: True for those to train on, (N,).
+        folds: the fold of each, (N,); None without folds.
+        groups: the number of the group of each, (N,); None where no two are alike.
+        notes: what a person is told of it.
+    """
+
+    target: Target
+    chosen: NDArray[np.bool_]
+    folds: NDArray[np.int64] | None
+    groups: NDArray[np.int64] | None
+    notes: list[str]
+
+
 class ItemStages(Stages):
     """Items in length buckets, a head's loss, and records of a target.
 
@@ -57,18 +75,13 @@ class ItemStages(Stages):
             valid = task.valid_examples(valid).by_name(corpus.channels)
         labels = read_labels(corpus)
         valid_labels = labels if valid is None else read_labels(valid)
-        folds, kept_together, of_time = None, labels, list[str]()
         try:
-            count = 0 if valid is not None else task.fold_count(corpus, len(labels.values))
-            if valid is None:
-                kept_together, of_time = by_stretches(corpus, labels, count, task)
-            target, chosen = self._check_labels(kept_together, hold_out=valid is None and not count)
-            if count:
-                folds = folds_of(kept_together, count, task)
+            parts = self._cut(corpus, labels, hold_out=valid is None)
         except InputError as error:
             if not told:
                 raise
             raise InputError(f"{error} ({told[0]})") from error
+        target, chosen = parts.target, parts.chosen
         if prior is not None and prior.resumed:
             target = prior.target
         if valid is not None:
@@ -86,10 +99,10 @@ class ItemStages(Stages):
         train_set = _encode(corpus, labels, features, target, np.flatnonzero(chosen), trains=valid is not None)
         if (labels.weights != 1).any():
             train_set.weights = labels.weights / labels.weights[chosen].mean()
-        if kept_together.groups is not None:
-            train_set.groups = np.unique(kept_together.groups, return_inverse=True)[1]
-        valid_set = self._valid_set(train_set, chosen, folds)
-        told += [] if folds is None else notes_of_folds(folds, labels)
+        train_set.groups = parts.groups
+        valid_set = self._valid_set(train_set, chosen, parts.folds)
+        told = [*parts.notes, *told]
+        told += [] if parts.folds is None else notes_of_folds(parts.folds, labels)
         if prior is not None and (note := prior.note_of_folds(train_set)):
             told.append(note)
         if valid is not None:
@@ -100,7 +113,6 @@ class ItemStages(Stages):
             target=target,
             notes=[
                 *[f"{part.name}: {note}" for part in (corpus, valid) if part is not None for note in part.notes()],
-                *of_time,
                 *told,
                 *target.notes(),
                 *_notes(features, train_set, valid_set, valid is None or bool(told), self._task.steps_option),
@@ -135,6 +147,20 @@ class ItemStages(Stages):
 
     def _learn_target(self, labels: list[Any], features: Features | None, **how: Any) -> Target:
         return KINDS[self._task.target].learn(labels, features, **how, **self._task.target_options())
+
+    def _cut(self, corpus: Corpus, labels: Labels, *, hold_out: bool) -> _Parts:
+        """Return which examples train and which validate, what is alike, and a target that all labels teach.
+
+        Raises:
+            InputError: the labels teach nothing, or nothing can be held out.
+        """
+        task = self._task
+        count = task.fold_count(corpus, len(labels.values)) if hold_out else 0
+        together, notes = by_stretches(corpus, labels, count, task)
+        target, chosen = self._check_labels(together, hold_out=hold_out and not count)
+        folds = folds_of(together, count, task) if count else None
+        groups = None if together.groups is None else np.unique(together.groups, return_inverse=True)[1]
+        return _Parts(target, chosen, folds, groups, notes if hold_out else [])
 
     def _check_labels(self, labels: Labels, *, hold_out: bool) -> tuple[Target, NDArray[np.bool_]]:
         """Return a target that all labels teach, and True for each example to train on, False for those held out.
