@@ -88,8 +88,9 @@ def test_growing_histories_are_one_recording() -> None:
         [log_of(1, seed=seed) for seed in range(30)],
         [np.zeros((0, 1))] * 3,
         [log_of(20)],
+        [log_of(20), log_of(20, 2)],
     ],
-    ids=["apart", "constant", "equal beginnings", "periodic", "flags", "one step", "empty", "one series"],
+    ids=["apart", "constant", "equal beginnings", "periodic", "flags", "one step", "empty", "one series", "widths"],
 )
 def test_series_that_are_no_windows_are_left_as_they_are(series: list[NDArray[np.float64]]) -> None:
     assert find_stretches(series, [None] * len(series), 5) is None

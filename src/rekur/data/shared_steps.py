@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 #: most steps in a row that are looked up in other series, and how many such places of a series are kept
-_RUN, _PLACES = 8, 16
+_RUN, _PLACES = 8, 64
 #: steps of all series up to which shared ones are looked for
 _MOST_STEPS = 50_000_000
 #: share of the series that must share steps, and of the pairs whose places in time may contradict others
@@ -38,7 +38,7 @@ class Stretches(NamedTuple):
     pieces: int
 
     def note(self) -> str:
-        """Return what a person is told of them."""
+        """Return the sentence that tells a person of them."""
         return (
             f"{self.sharing:,} of {len(self.names):,} series share steps with others, as windows of one recording do. "
             f"They are held out in {self.pieces:,} stretches of time, since windows held out at random would score too "
@@ -60,8 +60,8 @@ def find_stretches(items: Iterable[Any], classes: Sequence[Hashable], count: int
 
     Example:
         >>> log = np.random.default_rng(0).normal(size=(60, 1))
-        >>> found = find_stretches([log[start : start + 20] for start in range(40)], [None] * 40, 4)
-        >>> found.sharing, found.pieces
+        >>> stretches = find_stretches([log[start : start + 20] for start in range(40)], [None] * 40, 4)
+        >>> stretches.sharing, stretches.pieces
         (40, 4)
     """
     rows = _hashes_of_rows(items)
@@ -80,13 +80,17 @@ def find_stretches(items: Iterable[Any], classes: Sequence[Hashable], count: int
 
 
 def _hashes_of_rows(items: Iterable[Any]) -> list[Hashes] | None:
-    """Return a number for each step of each series, equal for equal steps; None where there are too many."""
+    """Return a number for each step of each series, equal for equal steps; None where there are too many steps."""
     rows, steps = [], 0
     factors: Hashes | None = None
     for item in items:
         values = np.ascontiguousarray(np.asarray(item, np.float64) + 0.0)  # -0 becomes 0
         if factors is None:
-            factors = np.random.default_rng(0).integers(1, 2**63, values.shape[1], np.uint64) | np.uint64(1)
+            width = values.shape[1] if values.ndim == 2 else 0
+            factors = np.random.default_rng(0).integers(1, 2**63, width, np.uint64) | np.uint64(1)
+        if values.ndim != 2 or values.shape[1] != len(factors):
+            return None  # it is refused by those that read channels
+        values[np.isnan(values)] = np.nan  # there are many of them
         mixed = values.view(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * factors
         mixed = (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
@@ -98,12 +102,12 @@ def _hashes_of_rows(items: Iterable[Any]) -> list[Hashes] | None:
 
 
 class _Pairs(NamedTuple):
-    """Series of which one seems to begin inside the other, (P,) each.
+    """Pairs of series; the second seems to begin inside the first, (P,) each.
 
     Attributes:
-        early: the number of the series that begins first.
-        late: that of the other.
-        shift: steps by which it begins later.
+        early: the number of the first series.
+        late: the number of the second one.
+        shift: steps by which the second begins later.
     """
 
     early: Ints
@@ -130,8 +134,8 @@ def _pairs(codes: Hashes, lengths: Ints) -> _Pairs:
     inside = series[:size] == series[run - 1 :]
     moving = changes[run - 1 :] - changes[:size] >= run // 2
     mixed = (hashes ^ (hashes >> np.uint64(31))) * np.uint64(0x9E3779B97F4A7C15)
-    kept = (mixed >> np.uint64(40)) % np.uint64(max(1, typical // _PLACES)) == 0
-    chosen = np.flatnonzero(inside & moving & kept)
+    sampled = (mixed >> np.uint64(40)) % np.uint64(max(1, typical // _PLACES)) == 0
+    chosen = np.flatnonzero(inside & moving & sampled)
     hashes, series, places = hashes[chosen], series[chosen], places[chosen]
     order = np.lexsort((-places, series, hashes))
     hashes, series, places = hashes[order], series[order], places[order]
@@ -143,8 +147,8 @@ def _pairs(codes: Hashes, lengths: Ints) -> _Pairs:
     order = np.lexsort((series, -places, hashes))
     hashes, series, places = hashes[order], series[order], places[order]
     equal = np.flatnonzero(hashes[1:] == hashes[:-1])
-    found = np.stack([series[equal], series[equal + 1], places[equal] - places[equal + 1]])
-    return _Pairs(*np.unique(found, axis=1))
+    linked = np.stack([series[equal], series[equal + 1], places[equal] - places[equal + 1]])
+    return _Pairs(*np.unique(linked, axis=1))
 
 
 def _recordings(rows: list[Hashes], lengths: Ints, pairs: _Pairs) -> tuple[Ints, Ints] | None:
@@ -175,11 +179,11 @@ def _recordings(rows: list[Hashes], lengths: Ints, pairs: _Pairs) -> tuple[Ints,
             continue
         if not np.array_equal(rows[early][shift : shift + shared], rows[late][:shared]):
             continue
-        (first, place), (second, other) = root(early), root(late)
+        (first, begin), (second, begin_of_late) = root(early), root(late)
         if first == second:
-            contradicted += other != place + shift
+            contradicted += begin_of_late != begin + shift
         else:
-            parent[second], ahead[second] = first, place + shift - other
+            parent[second], ahead[second] = first, begin + shift - begin_of_late
         agreed += 1
     if contradicted > _CONTRADICT * max(1, agreed):
         return None

@@ -76,7 +76,7 @@ class Mix(NamedTuple):
     ridge: int
 
     def note(self) -> str:
-        """Return what a person is told of it."""
+        """Return the sentence that tells a person of it."""
         parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
         if base := GRID - self.network - self.ridge:
             parts.append((base, "linear base of both"))
@@ -149,7 +149,7 @@ def finish(
 def _mix(network: SeriesNetwork, fitted: Ridges, mix: Mix) -> ShareBranch | None:
     """Give network and ridge their weights; return the ridge of all items, where it stands behind those of folds.
 
-    Where a linear base has a weight of its own, less is left of what the others add to it.
+    The weight of a linear base is taken from the additions of both to it.
     """
     if not mix.ridge:
         network.multiply_scores(mix.network / GRID)

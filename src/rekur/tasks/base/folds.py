@@ -51,7 +51,7 @@ class FoldedRival(Rival):
 
 
 def by_stretches(corpus: Corpus, labels: Labels, count: int, task: ItemTask) -> tuple[Labels, list[str]]:
-    """Return labels whose groups are stretches of time where series share steps, and what a person is told of it.
+    """Return labels whose groups are stretches of time where series share steps, and the notes that tell of it.
 
     Args:
         corpus: the items.
@@ -62,8 +62,8 @@ def by_stretches(corpus: Corpus, labels: Labels, count: int, task: ItemTask) -> 
     if labels.groups is not None or labels.documents is not None or task.kind_of(corpus) != "series":
         return labels, []
     classes = [tuple(labels_in(value)) if task.stratified else () for value in labels.values]
-    found = find_stretches(corpus.items(), classes, count or max(2, round(1 / task.valid_fraction)))
-    return (labels, []) if found is None else (labels._replace(groups=found.names), [found.note()])
+    stretches = find_stretches(corpus.items(), classes, count or max(2, round(1 / task.valid_fraction)))
+    return (labels, []) if stretches is None else (labels._replace(groups=stretches.names), [stretches.note()])
 
 
 def folds_of(labels: Labels, count: int, task: ItemTask) -> NDArray[np.int64]:

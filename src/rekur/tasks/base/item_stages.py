@@ -44,7 +44,7 @@ class _Parts(NamedTuple):
         chosen: True for those to train on, (N,).
         folds: the fold of each, (N,); None without folds.
         groups: the number of the group of each, (N,); None where no two are alike.
-        notes: what a person is told of it.
+        notes: sentences that tell a person of it.
     """
 
     target: Target
@@ -149,7 +149,7 @@ class ItemStages(Stages):
         return KINDS[self._task.target].learn(labels, features, **how, **self._task.target_options())
 
     def _cut(self, corpus: Corpus, labels: Labels, *, hold_out: bool) -> _Parts:
-        """Return which examples train and which validate, what is alike, and a target that all labels teach.
+        """Return which examples train and which validate, their groups, and a target that all labels teach.
 
         Raises:
             InputError: the labels teach nothing, or nothing can be held out.
