@@ -148,18 +148,23 @@ def test_items_without_weight_choose_nothing() -> None:
 def test_numbers_are_mixed_of_network_ridge_and_base_by_the_least_loss() -> None:
     draw = np.random.default_rng(0)
     net, ridge, base = draw.normal(size=(3, 50, 1))
-    for mix in (Mix(0, 0), Mix(4, 0), Mix(1, 2), Mix(0, 3)):
-        rest = 4 - mix.network - mix.ridge
-        truth = (mix.network * net + mix.ridge * ridge + rest * base) / 4
+    for mix in (Mix(0, 0, 0), Mix(4, 0, 0), Mix(1, 2, 1), Mix(0, 3, 0), Mix(1, 0, 2), Mix(0, 0, 4)):
+        truth = (mix.network * net + mix.ridge * ridge + mix.base * base) / 4
         assert best_mix(net, ridge, base, lambda outputs, truth=truth: float(((outputs - truth) ** 2).mean())) == mix
-    assert (
-        Mix(1, 2).note() == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
+    of_three = Mix(1, 2, 1).note()
+    assert of_three == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
+    assert Mix(0, 0, 3).note() == (
+        "The answer is 0% network, 0% ridge on random convolutions, 75% linear base of both and 25% mean of the "
+        "training labels."
     )
     assert Mix(2, 2).note() == "The answer is 50% network and 50% ridge on random convolutions."
 
 
 @pytest.mark.parametrize("ridges", [1, 3])
-@pytest.mark.parametrize("mix", [Mix(0, 0), Mix(3, 0), Mix(4, 0), Mix(1, 1), Mix(1, 3), Mix(0, 2), Mix(0, 4)])
+@pytest.mark.parametrize(
+    "mix",
+    [Mix(0, 0), Mix(0, 0, 4), Mix(3, 0), Mix(4, 0), Mix(1, 1, 1), Mix(1, 3), Mix(0, 2, 2), Mix(0, 4), Mix(0, 0, 1)],
+)
 def test_a_network_answers_by_its_mix(mix: Mix, ridges: int) -> None:
     draw = np.random.default_rng(0)
     series = [draw.normal(size=(20, 1)).astype(np.float32) for _ in range(5)]
@@ -178,7 +183,7 @@ def test_a_network_answers_by_its_mix(mix: Mix, ridges: int) -> None:
     assert (refitted is not None) == (ridges > 1 and mix.ridge > 0)
     seen = slice(0, max(1, ridges - 1))
     of_ridges = shares.of(series) @ fitted.weights[seen].mean(axis=0).T + fitted.bias[seen].mean(axis=0)
-    expected = base + mix.network / 4 * (net - base) + mix.ridge / 4 * of_ridges
+    expected = (mix.network * net + mix.ridge * (base + of_ridges) + mix.base * base) / 4
     answers = network.outputs(Batch.of(steps, lengths)).detach().numpy()
     np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -29,6 +30,7 @@ from rekur.tasks import NeuralCache
 from rekur.tasks.base import linear_rival
 from rekur.tasks.base.card import card
 from rekur.tasks.base.linear_rival import fit_linear_rival, fit_window_rival
+from rekur.tasks.base.ridge import PENALTIES
 
 SMALL: dict[str, Any] = {"epochs": 1, "hidden_size": 4, "embedding_size": 4}
 WORDS = ["good", "great", "fine", "bad", "dull", "poor", "film", "plot"]
@@ -87,10 +89,27 @@ def test_series_and_numbers_are_scored_as_by_scikit_learn() -> None:
     truth = np.array([float(item.sum()) for item in train])
     target = NumberTarget(1.0, 2.0)
     rival = fit_linear_rival(encoded(train, truth.astype(np.float32)), target)
-    theirs = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
+    theirs = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
     theirs.fit(np.stack([summary_of(item) for item in train]), truth.astype(np.float32))
     guess = theirs.predict(np.stack([summary_of(item) for item in test]))
     np.testing.assert_allclose(rival.predictions(encoded(test)), 1.0 + 2.0 * guess, rtol=1e-4, atol=1e-5)
+
+
+def test_groups_are_left_out_to_choose_the_penalty_of_a_rival() -> None:
+    draw, groups = np.random.default_rng(0), np.repeat(np.arange(8), 6)
+    levels = draw.normal(size=(8, 1, 2))[groups]
+    items = [np.float32(level + draw.normal(0, 0.1, (9, 2))) for level in levels]
+    truth, target = draw.normal(size=8)[groups], NumberTarget(0.0, 1.0)
+    table = np.stack([summary_of(item) for item in items])
+    for folds in (None, groups % 5, np.where(groups == 0, -1, groups)):  # the last ones are folds of their own
+        train = encoded(items, truth.astype(np.float32))
+        train.groups = None if folds is None else groups
+        train.folds = None if folds is None or (folds >= 0).all() else folds
+        parts = None if folds is None else PredefinedSplit(np.unique(folds, return_inverse=True)[1])
+        ridge = RidgeCV(PENALTIES, cv=parts, scoring="neg_mean_squared_error")
+        theirs = make_pipeline(StandardScaler(), ridge).fit(table, truth.astype(np.float32))
+        ours = fit_linear_rival(train, target).predictions(encoded(items))
+        np.testing.assert_allclose(ours, theirs.predict(table), rtol=1e-4, atol=1e-5)
 
 
 def test_a_bundle_keeps_its_rival_and_evaluate_scores_it_on_the_same_items(tmp_path: Path) -> None:
@@ -171,7 +190,7 @@ def test_a_rival_is_fitted_with_the_weights_of_items() -> None:
     scaler = StandardScaler()
     rows = np.stack([summary_of(numbers.steps[row]) for row in range(60)])
     rows = scaler.fit_transform(rows, sample_weight=items.weights)
-    ridge = Ridge(alpha=1.0).fit(rows, np.arange(60.0), items.weights)
+    ridge = RidgeCV(PENALTIES, scoring="neg_mean_squared_error").fit(rows, np.arange(60.0), items.weights)
     guesses = fit_linear_rival(numbers, NumberTarget(0.0, 1.0)).predictions(numbers)
     np.testing.assert_allclose(guesses, ridge.predict(rows), rtol=1e-3, atol=1e-3)
 

@@ -41,8 +41,7 @@ class Stretches(NamedTuple):
         """Return the sentence that tells a person of them."""
         return (
             f"{self.sharing:,} of {len(self.names):,} series share steps with others, as windows of one recording do. "
-            f"They are held out in {self.pieces:,} stretches of time, since windows held out at random would score too "
-            "well."
+            f"They are held out in {self.pieces:,} stretches of time: held out at random they would score too well."
         )
 
 

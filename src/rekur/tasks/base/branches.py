@@ -6,6 +6,7 @@ Axes: N items, F numbers of an item, K outputs, R ridges.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -65,22 +66,25 @@ class Ridges(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """The weights of the parts of an answer, in quarters; a linear base has the rest.
+    """The weights of the parts of an answer, in quarters; the mean of the training labels has the rest.
 
     Attributes:
         network: of the network.
         ridge: of the ridge on random convolutions.
+        base: of the linear base of both.
     """
 
     network: int
     ridge: int
+    base: int = 0
 
     def note(self) -> str:
         """Return the sentence that tells a person of it."""
         parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
-        if base := GRID - self.network - self.ridge:
-            parts.append((base, "linear base of both"))
-        *first, last = (f"{quarters / GRID:.0%} {name}" for quarters, name in parts)
+        more = [(self.base, "linear base of both"), (GRID - sum(self), "mean of the training labels")]
+        *first, last = (
+            f"{quarters / GRID:.0%} {name}" for quarters, name in [*parts, *(each for each in more if each[0])]
+        )
         return f"The answer is {', '.join(first)} and {last}."
 
 
@@ -147,10 +151,12 @@ def finish(
 
 
 def _mix(network: SeriesNetwork, fitted: Ridges, mix: Mix) -> ShareBranch | None:
-    """Give network and ridge their weights; return the ridge of all items, where it stands behind those of folds.
+    """Give the parts their weights; return the ridge of all items, where it stands behind those of folds.
 
-    The weight of a linear base is taken from the additions of both to it.
+    A linear base is added to network and ridge, so it has the weights of all three.
     """
+    if network.base is not None:
+        network.base.multiply(sum(mix) / GRID)
     if not mix.ridge:
         network.multiply_scores(mix.network / GRID)
         return None
@@ -355,7 +361,7 @@ def best_quarters(
 
 
 def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callable[[Floats], float]) -> Mix:
-    """Return the weights of network and ridge with the least loss, where a linear base of both has the rest.
+    """Return the weights with the least loss of network, ridge and their linear base; the mean, 0, has the rest.
 
     Args:
         net: outputs for items that the network did not see, (N, K).
@@ -366,15 +372,12 @@ def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callabl
     Example:
         >>> ones = np.ones((4, 1))
         >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: float(((outputs - 1) ** 2).mean()))
-        Mix(network=1, ridge=0)
+        Mix(network=1, ridge=0, base=3)
     """
-    tried = [Mix(network, share) for share in range(GRID + 1) for network in range(GRID + 1 - share)]
-
-    def loss_of(mix: Mix) -> float:
-        left = GRID - mix.network - mix.ridge
-        return loss((mix.network * net + mix.ridge * ridge + left * base) / GRID)
-
-    return min(tried, key=loss_of)
+    every = (Mix(*weights) for weights in itertools.product(range(GRID + 1), repeat=3) if sum(weights) <= GRID)
+    # of equal losses that of the least mean
+    tried = sorted(every, key=sum, reverse=True)
+    return min(tried, key=lambda mix: loss((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID))
 
 
 def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:

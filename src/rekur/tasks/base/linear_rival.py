@@ -126,7 +126,8 @@ def _ridge(table: Any, folds: NDArray[np.int64] | None) -> Any:
     """
     if not isinstance(table, np.ndarray) or len(table) < 2:
         return Ridge(alpha=1.0)
-    return RidgeCV(PENALTIES, cv=None if folds is None or len(np.unique(folds)) < 2 else PredefinedSplit(folds))
+    parts = None if folds is None or len(np.unique(folds)) < 2 else PredefinedSplit(folds)
+    return RidgeCV(PENALTIES, cv=parts, scoring="neg_mean_squared_error")  # R² of a single item is not defined
 
 
 def folds_of_groups(items: EncodedItems, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
