@@ -28,8 +28,9 @@ from rekur.program.members import with_members
 from rekur.runtime import read_bundle
 from rekur.targets import LabelTarget
 from rekur.tasks.base import share_rival
-from rekur.tasks.base.branches import Mix, Ridges, _mix, best_mix, best_quarters, fit_apart, mixed
+from rekur.tasks.base.branches import Ridges, _mix, fit_apart
 from rekur.tasks.base.card import card
+from rekur.tasks.base.mix import Mix, best_mix, best_quarters, mixed
 from rekur.tasks.base.ridge import PENALTIES, Ridge
 from rekur.tasks.base.share_rival import coded, penalties_of
 
@@ -150,7 +151,11 @@ def test_numbers_are_mixed_of_network_ridge_and_base_by_the_least_loss() -> None
     net, ridge, base = draw.normal(size=(3, 50, 1))
     for mix in (Mix(0, 0, 0), Mix(4, 0, 0), Mix(1, 2, 1), Mix(0, 3, 0), Mix(1, 0, 2), Mix(0, 0, 4)):
         truth = (mix.network * net + mix.ridge * ridge + mix.base * base) / 4
-        assert best_mix(net, ridge, base, lambda outputs, truth=truth: float(((outputs - truth) ** 2).mean())) == mix
+        assert best_mix(net, ridge, base, lambda outputs, truth=truth: squares(outputs - truth)) == mix
+    # by few items, or by little, the mean is not shown to be better
+    assert best_mix(net[:1] * 0 + 1, ridge[:1] * 0 + 1, base[:1] * 0 + 1, squares) == Mix(0, 0, 4)
+    truth = base + draw.normal(size=(50, 1)) * 9
+    assert sum(best_mix(net, ridge, base, lambda outputs: squares(outputs - truth))) == 4
     of_three = Mix(1, 2, 1).note()
     assert of_three == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
     assert Mix(0, 0, 3).note() == (

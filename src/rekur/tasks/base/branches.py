@@ -6,13 +6,10 @@ Axes: N items, F numbers of an item, K outputs, R ridges.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rekur._shares import ALL, Shares, draw_shares, in_blocks, stride_of
@@ -20,10 +17,11 @@ from rekur.data import EncodedItems
 from rekur.models.batch import Batch
 from rekur.models.branch_spec import GRID
 from rekur.models.linear_base import LinearBase
-from rekur.models.series_network import SeriesNetwork, joined
+from rekur.models.series_network import SeriesNetwork
 from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
 from rekur.tasks.base.linear_rival import drawn_items, folds_of_groups
+from rekur.tasks.base.mix import Mix, best_mix, best_quarters
 from rekur.tasks.base.plan import run
 from rekur.tasks.base.ridge import Linear, Ridge, sharpness
 from rekur.tasks.base.series_net import losses_of_scores, mean_loss, rows_of, temperature
@@ -31,8 +29,6 @@ from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, pena
 
 Floats = NDArray[np.float64]
 
-#: standard errors by which a weight of the ridge must lose to another one before that is taken for it
-_SHOWN = 2.0
 #: items whose shares are in memory at once
 _BLOCK = 500
 
@@ -63,29 +59,6 @@ class Ridges(NamedTuple):
         """
         weights, bias = self.weights[part], self.bias[part]
         return ShareBranch.of(self.shares, weights, bias, stride=self.stride, quarters=quarters)
-
-
-class Mix(NamedTuple):
-    """The weights of the parts of an answer, in quarters; the mean of the training labels has the rest.
-
-    Attributes:
-        network: of the network.
-        ridge: of the ridge on random convolutions.
-        base: of the linear base of both.
-    """
-
-    network: int
-    ridge: int
-    base: int = 0
-
-    def note(self) -> str:
-        """Return the sentence that tells a person of it."""
-        parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
-        more = [(self.base, "linear base of both"), (GRID - sum(self), "mean of the training labels")]
-        *first, last = (
-            f"{quarters / GRID:.0%} {name}" for quarters, name in [*parts, *(each for each in more if each[0])]
-        )
-        return f"The answer is {', '.join(first)} and {last}."
 
 
 class Finished(NamedTuple):
@@ -139,7 +112,7 @@ def finish(
         mix = Mix(GRID - of_ridge, of_ridge)
     else:
         answers["linear base of both"] = bases = _bases_of_folds(network.base, valid_set)
-        mix = best_mix(net, fitted.scores, bases, loss)
+        mix = best_mix(net, fitted.scores, bases, losses, weights)
     refitted = _mix(network, fitted, mix)
     notes.append(mix.note())
     if refitted is not None:
@@ -321,73 +294,3 @@ def _sharpened(ridges: Ridges, target: Target, loss: Callable[[Floats], float]) 
     factor = 1.0 if target.joint == "outputs" else sharpness(ridges.scores, loss)
     weights, bias, scores = (factor * each for each in (ridges.weights, ridges.bias, ridges.scores))
     return ridges._replace(weights=weights, bias=bias, scores=scores)
-
-
-def best_quarters(
-    net: NDArray[Any],
-    ridge: NDArray[Any],
-    joint: str,
-    losses: Callable[[NDArray[Any]], Floats],
-    weights: Floats | None = None,
-) -> int:
-    """Return the weight of a ridge beside a network, in quarters: the one nearest to equal that is not shown to lose.
-
-    A weight is shown to lose where its mean loss is above the least one by more than two standard errors of the
-    difference. Few items thus show little, and the ridge keeps half of the answer.
-
-    Args:
-        net: scores of items that the network did not see, (N, K).
-        ridge: the same of the ridge.
-        joint: what answers are averaged as.
-        losses: loss of each item by scores, (N,).
-        weights: of the items in their mean, (N,); None for equal ones.
-
-    Example:
-        >>> ones = np.ones((4, 1))
-        >>> best_quarters(0 * ones, ones, "outputs", lambda scores: (scores[:, 0] - 1) ** 2)
-        4
-    """
-    each = np.stack([losses(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)])
-    count = each.shape[1]
-    shares = np.full(count, 1 / count) if weights is None else weights / weights.sum()
-    best = int(np.argmin(each @ shares))
-    for quarters in sorted(range(GRID + 1), key=lambda tried: (abs(tried - GRID / 2), abs(tried - best))):
-        worse = each[quarters] - each[best]
-        mean = float(shares @ worse)
-        error = math.sqrt(shares**2 @ (worse - mean) ** 2 * count / (count - 1)) if count > 1 else math.inf
-        if mean <= _SHOWN * error:
-            return quarters
-    return best
-
-
-def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callable[[Floats], float]) -> Mix:
-    """Return the weights with the least loss of network, ridge and their linear base; the mean, 0, has the rest.
-
-    Args:
-        net: outputs for items that the network did not see, (N, K).
-        ridge: the same of the ridge.
-        base: the same of the base alone.
-        loss: mean loss of outputs.
-
-    Example:
-        >>> ones = np.ones((4, 1))
-        >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: float(((outputs - 1) ** 2).mean()))
-        Mix(network=1, ridge=0, base=3)
-    """
-    every = (Mix(*weights) for weights in itertools.product(range(GRID + 1), repeat=3) if sum(weights) <= GRID)
-    # of equal losses that of the least mean
-    tried = sorted(every, key=sum, reverse=True)
-    return min(tried, key=lambda mix: loss((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID))
-
-
-def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:
-    """Return the scores (N, K) of a network and its ridge together.
-
-    Args:
-        net: scores (N, K).
-        ridge: scores (N, K).
-        quarters: weight of the ridge.
-        joint: what answers are averaged as.
-    """
-    parts = [net] * (GRID - quarters) + [ridge] * quarters
-    return np.asarray(joined(torch.from_numpy(np.stack(parts).astype(np.float32)), joint).numpy(), np.float64)

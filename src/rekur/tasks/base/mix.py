@@ -1,0 +1,133 @@
+"""The weights of the parts of an answer: network, ridge and linear base, by items that they did not see.
+
+Axes: N items, K outputs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rekur.models.branch_spec import GRID
+from rekur.models.series_network import joined
+
+Floats = NDArray[np.float64]
+
+#: standard errors by which a weight of the ridge must lose to another one before that is taken for it
+_SHOWN = 2.0
+
+
+class Mix(NamedTuple):
+    """The weights of the parts of an answer, in quarters; the mean of the training labels has the rest.
+
+    Attributes:
+        network: of the network.
+        ridge: of the ridge on random convolutions.
+        base: of the linear base of both.
+    """
+
+    network: int
+    ridge: int
+    base: int = 0
+
+    def note(self) -> str:
+        """Return the sentence that tells a person of it."""
+        parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
+        more = [(self.base, "linear base of both"), (GRID - sum(self), "mean of the training labels")]
+        *first, last = (
+            f"{quarters / GRID:.0%} {name}" for quarters, name in [*parts, *(each for each in more if each[0])]
+        )
+        return f"The answer is {', '.join(first)} and {last}."
+
+
+def best_quarters(
+    net: NDArray[Any],
+    ridge: NDArray[Any],
+    joint: str,
+    losses: Callable[[NDArray[Any]], Floats],
+    weights: Floats | None = None,
+) -> int:
+    """Return the weight of a ridge beside a network, in quarters: the one nearest to equal that is not shown to lose.
+
+    A weight is shown to lose where its mean loss is above the least one by more than two standard errors of the
+    difference. Few items thus show little, and the ridge keeps half of the answer.
+
+    Args:
+        net: scores of items that the network did not see, (N, K).
+        ridge: the same of the ridge.
+        joint: what answers are averaged as.
+        losses: loss of each item by scores, (N,).
+        weights: of the items in their mean, (N,); None for equal ones.
+
+    Example:
+        >>> ones = np.ones((4, 1))
+        >>> best_quarters(0 * ones, ones, "outputs", lambda scores: (scores[:, 0] - 1) ** 2)
+        4
+    """
+    each = [losses(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)]
+    best = int(np.argmin([np.average(of_items, weights=weights) for of_items in each]))
+    nearest = sorted(range(GRID + 1), key=lambda tried: (abs(tried - GRID / 2), abs(tried - best)))
+    return next(quarters for quarters in nearest if not _is_shown_to_lose(each[quarters], each[best], weights))
+
+
+def _is_shown_to_lose(losses: Floats, others: Floats, weights: Floats | None) -> bool:
+    """Return whether the mean of losses (N,) is larger than that of others, by more than standard errors explain."""
+    worse, count = losses - others, len(losses)
+    mean = float(np.average(worse, weights=weights))
+    shares = np.full(count, 1 / count) if weights is None else weights / weights.sum()
+    error = math.sqrt(shares**2 @ (worse - mean) ** 2 * count / (count - 1)) if count > 1 else math.inf
+    return mean > _SHOWN * error
+
+
+def best_mix(
+    net: NDArray[Any],
+    ridge: NDArray[Any],
+    base: Floats,
+    losses: Callable[[NDArray[Any]], Floats],
+    weights: Floats | None = None,
+) -> Mix:
+    """Return the weights with the least loss of network, ridge and their linear base.
+
+    The mean of the training labels, 0, has a part where every mix without it is shown to lose.
+
+    Args:
+        net: outputs for items that the network did not see, (N, K).
+        ridge: the same of the ridge.
+        base: the same of the base alone.
+        losses: loss of each item by outputs, (N,).
+        weights: of the items in their mean, (N,); None for equal ones.
+
+    Example:
+        >>> ones = np.ones((4, 1))
+        >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: (outputs[:, 0] - 1) ** 2)
+        Mix(network=1, ridge=0, base=3)
+    """
+    every = [Mix(*tried) for tried in itertools.product(range(GRID + 1), repeat=3) if sum(tried) <= GRID]
+
+    def losses_of(mix: Mix) -> Floats:
+        return losses((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID)
+
+    def mean_of(mix: Mix) -> float:
+        return float(np.average(losses_of(mix), weights=weights))
+
+    whole, best = min((mix for mix in every if sum(mix) == GRID), key=mean_of), min(every, key=mean_of)
+    return best if _is_shown_to_lose(losses_of(whole), losses_of(best), weights) else whole
+
+
+def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:
+    """Return the scores (N, K) of a network and its ridge together.
+
+    Args:
+        net: scores (N, K).
+        ridge: scores (N, K).
+        quarters: weight of the ridge.
+        joint: what answers are averaged as.
+    """
+    parts = [net] * (GRID - quarters) + [ridge] * quarters
+    return np.asarray(joined(torch.from_numpy(np.stack(parts).astype(np.float32)), joint).numpy(), np.float64)
