@@ -144,24 +144,28 @@ def test_single_precision_is_near_the_loop_in_double(
     _, state = scan(cell, torch.randn(len(lengths), 2, size[0]), path="loop")
     weight = torch.randn(len(lengths), x.shape[1], cell.output_size)
 
-    def run(cell: Cell, path: str, dtype: torch.dtype) -> list[Tensor]:
+    def run(cell: Cell, path: str, dtype: torch.dtype, x: Tensor) -> list[Tensor]:
         given = [t.detach().to(dtype).requires_grad_() for t in (x, *state)]
         y, after = scan(cell, given[0], tuple(given[1:]), lengths=real, path=path)
         total = (y * weight).sum() + sum((s * s).sum() for s in after)
         gradients = torch.autograd.grad(total, [*given, *cell.parameters()], allow_unused=True)
         return [y, *after, *(g for g in gradients if g is not None)]
 
+    def error(path: str, x: Tensor) -> float:
+        wanted = run(exact, "loop", torch.float64, x)
+        return max(off(a, b) for a, b in zip(run(cell, path, torch.float32, x), wanted, strict=True))
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        got = run(cell, "native", torch.float32)
+        ours = error("native", x)
     finally:
         torch.set_num_threads(before)
-    wanted = run(exact, "loop", torch.float64)
-    # a normalised row of few units magnifies every rounding error: then the loop's own says what can be asked for
-    usual = max(off(a, b) for a, b in zip(run(cell, "loop", torch.float32), wanted, strict=True))
-    for a, b in zip(got, wanted, strict=True):
-        assert off(a, b) <= max(2e-5, 8 * usual)
+    if ours > 2e-5:
+        # a normalised row of few units magnifies every rounding error: the loop's own errors, on inputs that differ by
+        # a rounding, then say what can be asked for
+        nudged = [x, *(x * (1 + 6e-8 * torch.randn_like(x).sign()) for _ in range(4))]
+        assert ours <= 8 * max(error("loop", near) for near in nudged)
 
 
 @torch.no_grad()
