@@ -17,9 +17,9 @@ Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
 
 #: most steps in a row that are looked up in other series, and how many such places of a series are kept
-_RUN, _PLACES = 8, 64
+_RUN, _PLACES = 8, 24
 #: steps of all series up to which shared ones are looked for
-_MOST_STEPS = 50_000_000
+_MOST_STEPS = 10_000_000
 #: share of the series that must share steps, and of the pairs whose places in time may contradict others
 _SHARE, _CONTRADICT = 0.1, 0.01
 
