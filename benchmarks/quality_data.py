@@ -167,6 +167,25 @@ def daily_temperatures(path: Path, part: str) -> Corpus:
     return windows(values[:, None], values, range(ends[place], ends[place + 1]), length=28, ahead=1)
 
 
+def log(rows: int, length: int, column: int = 1, ahead: int = 1) -> Read:
+    """Return a reader of the first rows of one column as windows that share steps: three quarters train, the rest test.
+
+    Args:
+        rows: of the log.
+        length: steps of a window.
+        column: of the file.
+        ahead: rows from the end of a window to the value that it is to tell.
+    """
+
+    def read(path: Path, part: str) -> Corpus:
+        values = np.loadtxt(path, delimiter=",", skiprows=1, usecols=column, max_rows=rows)
+        cut = 3 * len(values) // 4
+        of_part = range(cut) if part == "train" else range(cut, len(values))
+        return windows(values[:, None], values, of_part, length=length, ahead=ahead)
+
+    return read
+
+
 def pm25(path: Path, part: str) -> Corpus:
     """Return two days of air and weather, with the PM2.5 six hours later: 2010 to 2012, 2013, and 2014."""
     year, *values = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=(1, 5, 6, 7, 8, 10, 11, 12)).T
@@ -243,9 +262,14 @@ CLASSIFY = (
     DataSet("names_by_language", "names_by_language/{part}.tsv", _TEXT, "accuracy", 5, 0.82),
     DataSet("splice_dna", "splice_dna/{part}.tsv", table(symbols="sequence", label="label"), "accuracy", 3, 0.94),
 )
+_CLASSICS = "univariate_classics/{}.csv"
 REGRESS = (
-    DataSet("daily_temperatures", "univariate_classics/daily-min-temperatures.csv", daily_temperatures, "rmse", 5),
+    DataSet("daily_temperatures", _CLASSICS.format("daily-min-temperatures"), daily_temperatures, "rmse", 5),
     DataSet("beijing_pm25", "beijing_pm25/pollution.csv", pm25, "rmse", 15),
+    DataSet("daily_births", _CLASSICS.format("daily-total-female-births"), log(365, 21), "rmse", 5, folds=True),
+    DataSet("300_temperatures", _CLASSICS.format("daily-min-temperatures"), log(300, 28), "rmse", 5, folds=True),
+    DataSet("300_sunspots", _CLASSICS.format("monthly-sunspots"), log(300, 36), "rmse", 5, folds=True),
+    DataSet("800_oil_temperatures", "etth1/ETTh1.csv", log(800, 48, 7, 24), "rmse", 5, folds=True),
 )
 _EWT, _WNUT = "ud_english_ewt/en_ewt-ud-{part}.conllu", "wnut17_ner/{part}.conll"
 _EWT_PARTS, _GLOVE = {"valid": _EWT.format(part="dev")}, {"vectors": "glove"}

@@ -62,8 +62,3 @@ class LinearBase(nn.Module):
         """Take the weights (K, 4D) and the bias (K,) of a member."""
         for of, values in ((self.matrices, weights), (self.offsets, bias)):
             of[member].copy_(torch.from_numpy(values).to(of))
-
-    def multiply(self, factor: float) -> None:
-        """Multiply the numbers of every member."""
-        self.matrices.mul_(factor)
-        self.offsets.mul_(factor)

@@ -112,7 +112,7 @@ def finish(
         mix = Mix(GRID - of_ridge, of_ridge)
     else:
         answers["linear base of both"] = bases = _bases_of_folds(network.base, valid_set)
-        mix = best_mix(net, fitted.scores, bases, losses, weights)
+        mix = best_mix(net, fitted.scores, bases, loss)
     refitted = _mix(network, fitted, mix)
     notes.append(mix.note())
     if refitted is not None:
@@ -126,10 +126,8 @@ def finish(
 def _mix(network: SeriesNetwork, fitted: Ridges, mix: Mix) -> ShareBranch | None:
     """Give the parts their weights; return the ridge of all items, where it stands behind those of folds.
 
-    A linear base is added to network and ridge, so it has the weights of all three.
+    A linear base is added to network and ridge; where it has a weight too, less stays of what these add.
     """
-    if network.base is not None:
-        network.base.multiply(sum(mix) / GRID)
     if not mix.ridge:
         network.multiply_scores(mix.network / GRID)
         return None

@@ -24,7 +24,7 @@ _SHOWN = 2.0
 
 
 class Mix(NamedTuple):
-    """The weights of the parts of an answer, in quarters; the mean of the training labels has the rest.
+    """The weights of the parts of an answer, in quarters.
 
     Attributes:
         network: of the network.
@@ -39,10 +39,8 @@ class Mix(NamedTuple):
     def note(self) -> str:
         """Return the sentence that tells a person of it."""
         parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
-        more = [(self.base, "linear base of both"), (GRID - sum(self), "mean of the training labels")]
-        *first, last = (
-            f"{quarters / GRID:.0%} {name}" for quarters, name in [*parts, *(each for each in more if each[0])]
-        )
+        parts += [(self.base, "linear base of both")] if self.base else []
+        *first, last = (f"{quarters / GRID:.0%} {name}" for quarters, name in parts)
         return f"The answer is {', '.join(first)} and {last}."
 
 
@@ -85,39 +83,22 @@ def _is_shown_to_lose(losses: Floats, others: Floats, weights: Floats | None) ->
     return mean > _SHOWN * error
 
 
-def best_mix(
-    net: NDArray[Any],
-    ridge: NDArray[Any],
-    base: Floats,
-    losses: Callable[[NDArray[Any]], Floats],
-    weights: Floats | None = None,
-) -> Mix:
+def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callable[[Floats], float]) -> Mix:
     """Return the weights with the least loss of network, ridge and their linear base.
-
-    The mean of the training labels, 0, has a part where every mix without it is shown to lose.
 
     Args:
         net: outputs for items that the network did not see, (N, K).
         ridge: the same of the ridge.
         base: the same of the base alone.
-        losses: loss of each item by outputs, (N,).
-        weights: of the items in their mean, (N,); None for equal ones.
+        loss: mean loss of outputs.
 
     Example:
         >>> ones = np.ones((4, 1))
-        >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: (outputs[:, 0] - 1) ** 2)
+        >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: float(((outputs - 1) ** 2).mean()))
         Mix(network=1, ridge=0, base=3)
     """
-    every = [Mix(*tried) for tried in itertools.product(range(GRID + 1), repeat=3) if sum(tried) <= GRID]
-
-    def losses_of(mix: Mix) -> Floats:
-        return losses((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID)
-
-    def mean_of(mix: Mix) -> float:
-        return float(np.average(losses_of(mix), weights=weights))
-
-    whole, best = min((mix for mix in every if sum(mix) == GRID), key=mean_of), min(every, key=mean_of)
-    return best if _is_shown_to_lose(losses_of(whole), losses_of(best), weights) else whole
+    every = (Mix(*tried) for tried in itertools.product(range(GRID + 1), repeat=3) if sum(tried) == GRID)
+    return min(every, key=lambda mix: loss((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID))
 
 
 def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:
