@@ -88,8 +88,8 @@ def _hashes_of_rows(items: Iterable[Any]) -> list[Hashes] | None:
             width = values.shape[1] if values.ndim == 2 else 0
             factors = np.random.default_rng(0).integers(1, 2**63, width, np.uint64) | np.uint64(1)
         if values.ndim != 2 or values.shape[1] != len(factors):
-            return None  # it is refused by those that read channels
-        values[np.isnan(values)] = np.nan  # there are many of them
+            return None  # refused later, by those that read channels
+        values[np.isnan(values)] = np.nan  # of one bit pattern
         mixed = values.view(np.uint64)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * factors
         mixed = (mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64)
