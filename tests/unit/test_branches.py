@@ -152,6 +152,8 @@ def test_numbers_are_mixed_of_network_ridge_and_base_by_the_least_loss() -> None
     for mix in (Mix(0, 0, 4), Mix(4, 0, 0), Mix(1, 2, 1), Mix(0, 3, 1), Mix(0, 4, 0)):
         truth = (mix.network * net + mix.ridge * ridge + mix.base * base) / 4
         assert best_mix(net, ridge, base, lambda outputs, truth=truth: float(squares(outputs - truth).mean())) == mix
+    truth_of_two = (net + 3 * ridge) / 4
+    assert best_mix(net, ridge, None, lambda outputs: float(squares(outputs - truth_of_two).mean())) == Mix(1, 3)
     of_three = Mix(1, 2, 1).note()
     assert of_three == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
     assert Mix(2, 2).note() == "The answer is 50% network and 50% ridge on random convolutions."

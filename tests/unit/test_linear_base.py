@@ -17,7 +17,7 @@ from rekur.models import SeriesSpec, build_series
 from rekur.models.batch import Batch
 from rekur.models.heads import NumberHead
 from rekur.models.linear_base import LinearBase
-from rekur.tasks.base import branches
+from rekur.tasks.base import bases
 
 QUICK: dict[str, Any] = {"baseline": False, "seed": 0, "epochs": 2}
 Floats = NDArray[np.float64]
@@ -56,8 +56,8 @@ def test_levels_beyond_those_of_training_are_followed() -> None:
 @pytest.mark.parametrize("valid_fraction", [0.1, 0.4])  # of folds, and of a share
 def test_it_sees_no_item_that_is_held_out(valid_fraction: float, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, Any, Any]] = []
-    ordinary = branches.fit_base
-    monkeypatch.setattr(branches, "fit_base", lambda *given: [seen.append(given), ordinary(*given)][1])
+    ordinary = bases.fit_base
+    monkeypatch.setattr(bases, "fit_base", lambda *given: [seen.append(given), ordinary(*given)][1])
     X, y = windows()
     Regressor(**QUICK, valid_fraction=valid_fraction).fit(X, y)
     network, items, target = seen[0]
@@ -68,6 +68,28 @@ def test_it_sees_no_item_that_is_held_out(valid_fraction: float, monkeypatch: py
     ordinary(network, items, target)
     alike = (before == network.base.matrices).all(dim=(1, 2)).tolist()
     assert alike == ([False, True, False, False, False] if folds is not None else [True])
+
+
+def months(count: int = 60) -> tuple[list[Floats], Floats]:
+    """Return windows of 18 months of a season with a little noise, and the number of the month behind each."""
+    draw = np.random.default_rng(2)
+    series = np.tile(draw.normal(size=12), 40) + 0.1 * draw.normal(size=480)
+    return [series[first : first + 18] for first in range(count)], series[18 : count + 18]
+
+
+def test_it_is_left_out_where_a_ridge_is_shown_to_answer_better_without(tmp_path: Path) -> None:
+    X, y = months()
+    model = Regressor(**QUICK).fit(X, y)
+    assert not model.model_.spec.base
+    assert [part["name"] for part in model.metrics_["parts"]] == ["network", "ridge on random convolutions"]
+    loaded = rekur.tasks.load(model.save(tmp_path / "m"))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+def test_a_single_stretch_of_time_shows_nothing() -> None:
+    X, y = months()
+    model = Regressor(**QUICK, valid_fraction=0.4).fit(X, y)
+    assert model.model_.spec.base
 
 
 def test_a_network_learns_what_it_leaves() -> None:

@@ -152,6 +152,11 @@ class SeriesNetwork(ItemNetwork):
         self.branch = branch.to(next(self.parameters()).device)
         self.spec = dataclasses.replace(self.spec, branch=branch.spec)
 
+    def drop_base(self) -> None:
+        """Let members and ridge answer without a linear base from now on."""
+        self.base = None
+        self.spec = dataclasses.replace(self.spec, base=False)
+
     @property
     def streams(self) -> bool:
         """True if no step needs a later one, so that the model can run live."""

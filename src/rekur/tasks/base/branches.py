@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from rekur._shares import ALL, Shares, draw_shares, in_blocks, stride_of
 from rekur.data import EncodedItems
-from rekur.models.batch import Batch
 from rekur.models.branch_spec import GRID
 from rekur.models.linear_base import LinearBase
 from rekur.models.series_network import SeriesNetwork
 from rekur.models.share_branch import ShareBranch
 from rekur.targets import Target
-from rekur.tasks.base.linear_rival import drawn_items, folds_of_groups
+from rekur.tasks.base.bases import bases_of, bases_of_folds
+from rekur.tasks.base.linear_rival import folds_of_groups
 from rekur.tasks.base.mix import Mix, best_mix, best_quarters
 from rekur.tasks.base.plan import run
-from rekur.tasks.base.ridge import Linear, Ridge, sharpness
-from rekur.tasks.base.series_net import losses_of_scores, mean_loss, rows_of, temperature
+from rekur.tasks.base.ridge import Ridge, sharpness
+from rekur.tasks.base.series_net import losses_of_scores, mean_loss, temperature
 from rekur.tasks.base.share_rival import MOST_ITEMS, coded, drawn_by_steps, penalties_of
 
 Floats = NDArray[np.float64]
@@ -107,11 +107,14 @@ def finish(
         items = dataclasses.replace(valid_set, rows=np.union1d(valid_set.rows, apart))
         fitted = fit_folds(_weighted(items, head, target), target, loss, base=network.base)
     parts, answers = [], {"network": net, "ridge on random convolutions": fitted.scores}
-    if network.base is None:
+    if target.joint != "outputs":
         of_ridge = best_quarters(net, fitted.scores, target.joint, losses, weights)
         mix = Mix(GRID - of_ridge, of_ridge)
+    elif network.base is None:
+        notes.append("There is no linear base: a ridge answers better without it.")
+        mix = best_mix(net, fitted.scores, None, loss)
     else:
-        answers["linear base of both"] = bases = _bases_of_folds(network.base, valid_set)
+        answers["linear base of both"] = bases = bases_of_folds(network.base, valid_set)
         mix = best_mix(net, fitted.scores, bases, loss)
     refitted = _mix(network, fitted, mix)
     notes.append(mix.note())
@@ -152,57 +155,6 @@ def _weighted(items: EncodedItems, head: Any, target: Target) -> EncodedItems:
     return dataclasses.replace(items, weights=by_class if items.weights is None else by_class * items.weights)
 
 
-def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> None:
-    """Fit the linear base of each member on the items that it trains on; of many on some, evenly spread.
-
-    Args:
-        network: it is changed; without a base nothing is done.
-        items: training items, with their folds.
-        target: the meaning of the outputs.
-    """
-    if network.base is None:
-        return
-    fitted: Linear | None = None
-    for member in range(network.spec.members):
-        if fitted is not None and items.folds is None:  # all members train on the same items
-            network.base.set(member, fitted.weights, fitted.bias)
-            continue
-        of_member = dataclasses.replace(items, rows=rows_of(items, member))
-        drawn = drawn_items(of_member, MOST_ITEMS)
-        rows = of_member.rows[drawn]
-        ridge = Ridge(
-            _levels(network.base, items, rows),
-            coded(np.asarray(items.targets_of(rows)), target),
-            of_member.record_weights(drawn),
-        )
-        fitted = ridge.fit(folds=folds_of_groups(items, rows))
-        network.base.set(member, fitted.weights, fitted.bias)
-
-
-def _levels(base: LinearBase, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:
-    """Return what a base reads of items, (N, F)."""
-    parts = [np.empty((0, base.matrices.shape[2]))]
-    for start in range(0, len(rows), _BLOCK):
-        batch = Batch.of_items(items, rows[start : start + _BLOCK])
-        parts.append(base.levels(batch.steps.to(base.offsets.device), batch.lengths).cpu().double().numpy())
-    return np.concatenate(parts)
-
-
-def _bases(base: LinearBase | None, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:
-    """Return the base of each member and behind them their average, (M + 1, N, K); zeros without one."""
-    if base is None:
-        return np.zeros((1, 1, 1))
-    matrices, offsets = (each.cpu().double().numpy() for each in (base.matrices, base.offsets))
-    each = np.einsum("nf,mkf->mnk", _levels(base, items, rows), matrices) + offsets[:, None]
-    return np.concatenate([each, each.mean(axis=0, keepdims=True)])
-
-
-def _bases_of_folds(base: LinearBase, items: EncodedItems) -> Floats:
-    """Return the base of each item, (N, K): that of the member that did not see it, or the average."""
-    bases = _bases(base, items, items.rows)
-    return bases[-1] if items.folds is None else bases[items.folds[items.rows], np.arange(len(items))]
-
-
 def fit_folds(
     items: EncodedItems, target: Target, loss: Callable[[Floats], float], *, base: LinearBase | None = None
 ) -> Ridges:
@@ -222,7 +174,7 @@ def fit_folds(
     shares = draw_shares(series, numbers=ALL)
     table, targets = shares.of(series), coded(np.asarray(items.targets_of(items.rows)), target)
     drawn = np.arange(0, len(items), -(-len(items) // MOST_ITEMS))
-    ridge, bases = Ridge(table[drawn], targets[drawn], items.record_weights(drawn)), _bases(base, items, items.rows)
+    ridge, bases = Ridge(table[drawn], targets[drawn], items.record_weights(drawn)), bases_of(base, items, items.rows)
     alike = None if items.groups is None else folds[drawn]
     weights = np.empty((count + 1, targets.shape[1], shares.size))
     bias, scores = np.empty((count + 1, targets.shape[1])), np.empty(targets.shape)
@@ -232,7 +184,7 @@ def fit_folds(
         fitted = ridge.fit(np.flatnonzero(folds[drawn] != fold), penalties_of(target), left, alike)
         weights[fold], bias[fold] = fitted.weights, fitted.bias
         held_out = folds == fold
-        scores[held_out] = table[held_out] @ fitted.weights.T + fitted.bias + of_fold[held_out]
+        scores[held_out] = fitted.of(table[held_out]) + of_fold[held_out]
     return _sharpened(Ridges(shares, stride, weights, bias, scores[folds >= 0]), target, loss)
 
 
@@ -260,7 +212,7 @@ def fit_apart(
     rows = items.rows[drawn]
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
     shares = draw_shares(series, numbers=ALL)
-    targets = coded(np.asarray(items.targets_of(rows)), target) - _bases(base, items, rows)[-1]
+    targets = coded(np.asarray(items.targets_of(rows)), target) - bases_of(base, items, rows)[-1]
     table, penalties = shares.of(series), penalties_of(target)
     ridge = Ridge(table, targets, items.record_weights(drawn))
     fitted = [ridge.fit(penalties=penalties, folds=folds_of_groups(items, rows))]
@@ -271,14 +223,12 @@ def fit_apart(
     for start in range(0, len(scores), _BLOCK):
         part = slice(start, start + _BLOCK)
         held_out = shares.of([in_blocks(np.asarray(valid_set.first[int(row)]), stride) for row in valid_set.rows[part]])
-        scores[part] = (
-            held_out @ fitted[0].weights.T + fitted[0].bias + _bases(base, valid_set, valid_set.rows[part])[-1]
-        )
+        scores[part] = fitted[0].of(held_out) + bases_of(base, valid_set, valid_set.rows[part])[-1]
         if joins:
             tables.append(held_out)
     if joins:
         truth, weights_of_both = (
-            coded(np.asarray(both.targets_of(both.rows)), target) - _bases(base, both, both.rows)[-1],
+            coded(np.asarray(both.targets_of(both.rows)), target) - bases_of(base, both, both.rows)[-1],
             both.record_weights(np.arange(len(both))),
         )
         ridge = Ridge(np.concatenate(tables), truth, weights_of_both)

@@ -29,7 +29,7 @@ from rekur.runtime import PredictionMixin, Session
 from rekur.runtime.rival import Rival
 from rekur.targets import KINDS, Target
 from rekur.targets.labels import weights_of
-from rekur.tasks.base import branches, recipe, series_net
+from rekur.tasks.base import bases, branches, recipe, series_net
 from rekur.tasks.base.early import check_model_size, check_options
 from rekur.tasks.base.estimator import Estimator
 from rekur.tasks.base.item_stages import ItemStages
@@ -269,7 +269,7 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
         """Give the network the trained vectors, or the linear base of series."""
         if isinstance(network, SeriesNetwork):
-            branches.fit_base(network, train_set, target)
+            bases.fit_base(network, train_set, target)
         vectors = self.take_vectors()
         if vectors is not None:
             rows = torch.from_numpy(cast(TextFeatures, self.features_).vector_rows())

@@ -19,7 +19,7 @@ from rekur.models.series_network import joined
 
 Floats = NDArray[np.float64]
 
-#: standard errors by which a weight of the ridge must lose to another one before that is taken for it
+#: standard errors by which a mean loss must be larger before another choice is taken
 _SHOWN = 2.0
 
 
@@ -71,11 +71,11 @@ def best_quarters(
     each = [losses(mixed(net, ridge, quarters, joint)) for quarters in range(GRID + 1)]
     best = int(np.argmin([np.average(of_items, weights=weights) for of_items in each]))
     nearest = sorted(range(GRID + 1), key=lambda tried: (abs(tried - GRID / 2), abs(tried - best)))
-    return next(quarters for quarters in nearest if not _is_shown_to_lose(each[quarters], each[best], weights))
+    return next(quarters for quarters in nearest if not is_shown_to_lose(each[quarters], each[best], weights))
 
 
-def _is_shown_to_lose(losses: Floats, others: Floats, weights: Floats | None) -> bool:
-    """Return whether the mean of losses (N,) is larger than that of others, by more than standard errors explain."""
+def is_shown_to_lose(losses: Floats, others: Floats, weights: Floats | None) -> bool:
+    """Return whether the mean of losses (N,) is larger than that of others by more than two standard errors."""
     worse, count = losses - others, len(losses)
     mean = float(np.average(worse, weights=weights))
     shares = np.full(count, 1 / count) if weights is None else weights / weights.sum()
@@ -83,13 +83,13 @@ def _is_shown_to_lose(losses: Floats, others: Floats, weights: Floats | None) ->
     return mean > _SHOWN * error
 
 
-def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callable[[Floats], float]) -> Mix:
+def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats | None, loss: Callable[[Floats], float]) -> Mix:
     """Return the weights with the least loss of network, ridge and their linear base.
 
     Args:
         net: outputs for items that the network did not see, (N, K).
         ridge: the same of the ridge.
-        base: the same of the base alone.
+        base: the same of the base alone; None without a base.
         loss: mean loss of outputs.
 
     Example:
@@ -97,8 +97,9 @@ def best_mix(net: NDArray[Any], ridge: NDArray[Any], base: Floats, loss: Callabl
         >>> best_mix(4 * ones, -ones, 0 * ones, lambda outputs: float(((outputs - 1) ** 2).mean()))
         Mix(network=1, ridge=0, base=3)
     """
-    every = (Mix(*tried) for tried in itertools.product(range(GRID + 1), repeat=3) if sum(tried) == GRID)
-    return min(every, key=lambda mix: loss((mix.network * net + mix.ridge * ridge + mix.base * base) / GRID))
+    parts = [net, ridge] if base is None else [net, ridge, base]
+    every = (tried for tried in itertools.product(range(GRID + 1), repeat=len(parts)) if sum(tried) == GRID)
+    return Mix(*min(every, key=lambda tried: loss(np.tensordot(tried, parts, axes=1) / GRID)))
 
 
 def mixed(net: NDArray[Any], ridge: NDArray[Any], quarters: int, joint: str) -> Floats:

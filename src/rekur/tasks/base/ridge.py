@@ -53,6 +53,10 @@ class Linear:
     penalty: float
     errors: Floats
 
+    def of(self, table: NDArray[Any]) -> Floats:
+        """Return the predictions (N, K) of items by their numbers, (N, F)."""
+        return np.asarray(table @ self.weights.T + self.bias)
+
 
 @dataclass(frozen=True)
 class _Eigen:
