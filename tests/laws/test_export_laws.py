@@ -224,6 +224,8 @@ def drawn(*shape: int) -> np.ndarray[Any, Any]:
         {"scale": "global", "causal": True, "members": 2},
         {"scale": "global", "causal": True, "block": 2, "stride": 3},
         {"members": 2, "base": True, "pooling": "mean+last", "block": 2},
+        {"members": 2, "base": True, "base_steps": 1},
+        {"base": True, "base_steps": 5, "block": 2},
     ],
 )
 def test_convolutional_networks(options: dict[str, Any], precision: str) -> None:

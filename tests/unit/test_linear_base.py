@@ -39,6 +39,14 @@ def test_it_reads_mean_extremes_and_end_of_each_channel() -> None:
         )
 
 
+def test_it_reads_the_last_steps_and_zeros_before_the_begin() -> None:
+    base, steps, lengths = LinearBase(2, 1, 1, steps=3), torch.randn(4, 7, 2), torch.tensor([7, 3, 1, 0])
+    assert base.matrices.shape == (1, 1, 14)
+    for row, length, numbers in zip(steps.numpy(), lengths.tolist(), base.levels(steps, lengths).numpy(), strict=True):
+        padded = np.concatenate([np.zeros((3, 2), np.float32), row[:length]])
+        np.testing.assert_array_equal(numbers[8:].reshape(3, 2), padded[-3:])
+
+
 def test_a_wrong_step_tells_no_more_than_ten_deviations() -> None:
     base, steps, lengths = LinearBase(1, 1, 1), torch.zeros(1, 5, 1), torch.tensor([5])
     steps[0, 2] = 1e6
@@ -77,19 +85,28 @@ def months(count: int = 60) -> tuple[list[Floats], Floats]:
     return [series[first : first + 18] for first in range(count)], series[18 : count + 18]
 
 
-def test_it_is_left_out_where_a_ridge_is_shown_to_answer_better_without(tmp_path: Path) -> None:
+def steps_that(model: Regressor) -> int:
+    """Return the last steps that the base of a model reads; -1 without a base."""
+    spec = model.model_.spec
+    return spec.base_steps if spec.base else -1
+
+
+def test_the_last_steps_of_a_season_are_read_one_by_one() -> None:
     X, y = months()
     model = Regressor(**QUICK).fit(X, y)
-    assert not model.model_.spec.base
+    assert steps_that(model) >= 16
+    levels = Regressor(**QUICK, valid_fraction=0.4).fit(X, y)  # a single stretch of time to learn from shows nothing
+    assert steps_that(levels) == 0
+
+
+def test_no_base_stands_before_a_ridge_that_is_better_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bases, "_STEPS", (0,))
+    X, y = months()
+    model = Regressor(**QUICK).fit(X, y)
+    assert steps_that(model) == -1
     assert [part["name"] for part in model.metrics_["parts"]] == ["network", "ridge on random convolutions"]
     loaded = rekur.tasks.load(model.save(tmp_path / "m"))
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-
-
-def test_a_single_stretch_of_time_shows_nothing() -> None:
-    X, y = months()
-    model = Regressor(**QUICK, valid_fraction=0.4).fit(X, y)
-    assert model.model_.spec.base
 
 
 def test_a_network_learns_what_it_leaves() -> None:
@@ -125,10 +142,15 @@ def test_labels_have_none() -> None:
         SeriesSpec(input_size=1, output_size=2, joint="softmax", base=True)
 
 
+def test_steps_without_a_base_are_refused() -> None:
+    with pytest.raises(InputError, match=r"base_steps: got 3; expected 0 without a base"):
+        SeriesSpec(input_size=1, output_size=1, base_steps=3)
+
+
 def test_a_specification_of_an_older_version_means_none() -> None:
     without = SeriesSpec(input_size=1, output_size=1)
     saved = without.to_dict()
-    assert {"base", "pooling"}.isdisjoint(saved)  # equal to what was saved before there were these
+    assert {"base", "base_steps", "pooling"}.isdisjoint(saved)  # equal to what was saved before there were these
     assert SeriesSpec.from_dict(saved) == without
-    with_both = SeriesSpec(input_size=1, output_size=1, base=True, pooling="mean+last")
+    with_both = SeriesSpec(input_size=1, output_size=1, base=True, base_steps=4, pooling="mean+last")
     assert SeriesSpec.from_dict(with_both.to_dict()) == with_both

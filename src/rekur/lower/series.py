@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from rekur.errors import InputError, describe
 from rekur.lower.branch import lower_branch, mix
@@ -88,13 +89,13 @@ def _member(building: Builder, reads: str, member: SeriesMember, path: str) -> s
     hidden = lower_pool(building, hidden, member.recurrent_pool)
     building.prefix = prefix
     joined = building.add(Op("concat", (pooled, hidden), "joined", member.head.in_features))
-    return building.affine(joined, "scores", member.head)
+    return building.affine(joined, "scores", member.head, factor=spec.spread)
 
 
 def _base(building: Builder, base: LinearBase) -> list[str]:
     """Add a linear base, and return the register of each member's."""
     building.prefix = "base."
-    size = base.matrices.shape[2] // LEVELS
+    size = base.pool_of_negative.size
     register = building.add(Op("clip", ("input",), "cut", size, options={"limit": LIMIT}))
     turned, pooled = _matrix(building, register, "turned", -np.eye(size)), lower_pool(building, register, base.pool)
     building.prefix = "base.turned."
@@ -102,14 +103,29 @@ def _base(building: Builder, base: LinearBase) -> list[str]:
     building.prefix = "base."
     levels = building.add(Op("concat", pools, "levels", LEVELS * size))
     lines = []
-    for index, arrays in enumerate(zip(base.matrices, base.offsets, strict=True)):
+    for index, (matrix, offset) in enumerate(zip(base.matrices.cpu(), base.offsets.cpu(), strict=True)):
         weights = {
-            role: building.array(f"base.{role}.{index}", array.detach().cpu().float().numpy())
-            for role, array in zip(("weight", "bias"), arrays, strict=True)
+            role: building.array(f"base.{role}.{index}", array.float().numpy())
+            for role, array in (("weight", matrix[:, : LEVELS * size]), ("bias", offset))
         }
-        lines.append(building.add(Op("affine", (levels,), f"{index}.line", len(arrays[1]), weights)))
+        line = building.add(Op("affine", (levels,), f"{index}.line", len(offset), weights))
+        if base.steps:
+            line = _sum(building, (line, _ends(building, register, matrix, base.steps, index)), len(offset))
+        lines.append(line)
     building.prefix = ""
     return lines
+
+
+def _ends(building: Builder, reads: str, matrix: Tensor, steps: int, index: int) -> str:
+    """Add a sum of the last steps by the columns of a base's matrix, as the last output of a convolution."""
+    size, inputs = len(matrix), matrix.shape[1] // (LEVELS + steps)
+    window = matrix[:, LEVELS * inputs :].reshape(size, steps, inputs).transpose(1, 2).float().numpy()
+    arrays = {"weight": np.ascontiguousarray(window), "bias": np.zeros(size, np.float32)}
+    weights = {role: building.array(f"base.steps.{role}.{index}", array) for role, array in arrays.items()}
+    state = {"before": building.remember(f"{index}.before", (steps - 1, inputs))} if steps > 1 else {}
+    every = building.add(Op("conv", (reads,), f"{index}.window", size, weights, state))
+    last = {"last": building.remember(f"{index}.last", (size,))}
+    return building.add(Op("last", (every,), f"{index}.ends", size, state=last))
 
 
 def _sum(building: Builder, parts: tuple[str, str], size: int) -> str:

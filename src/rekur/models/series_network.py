@@ -115,7 +115,7 @@ class SeriesMember(nn.Module):
         hidden = self.recurrent_pool(self.recurrent(read, lengths=lengths).output, lengths)
         joined = torch.cat([pooled, hidden], dim=1)
         scores: Tensor = self.head(joined if of_joined is None else joined * of_joined)
-        return scores
+        return scores if spec.spread == 1 else scores * spec.spread
 
 
 class SeriesNetwork(ItemNetwork):
@@ -140,8 +140,9 @@ class SeriesNetwork(ItemNetwork):
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(SeriesMember(spec) for _ in range(spec.members))
-        self.base = LinearBase(spec.input_size, spec.output_size, spec.members) if spec.base else None
+        self.base = None
         if spec.base:  # training begins at the base
+            self.base = LinearBase(spec.input_size, spec.output_size, spec.members, steps=spec.base_steps)
             for member in self.members:
                 for weight in cast(SeriesMember, member).head.parameters():
                     nn.init.zeros_(weight)
@@ -151,11 +152,6 @@ class SeriesNetwork(ItemNetwork):
         """Let a ridge answer beside the members from now on."""
         self.branch = branch.to(next(self.parameters()).device)
         self.spec = dataclasses.replace(self.spec, branch=branch.spec)
-
-    def drop_base(self) -> None:
-        """Let members and ridge answer without a linear base from now on."""
-        self.base = None
-        self.spec = dataclasses.replace(self.spec, base=False)
 
     @property
     def streams(self) -> bool:

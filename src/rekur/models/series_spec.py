@@ -12,7 +12,7 @@ from rekur.models.branch_spec import BranchSpec
 #: how the channels of a series are scaled: by the training items, by the series itself, or both side by side
 SCALES = ("global", "series", "both")
 #: fields that older specifications lack; their defaults are what those mean
-_LATER = ("pooling", "base")
+_LATER = ("pooling", "base", "base_steps", "spread")
 #: what members are averaged as: outputs as they are, class shares, or shares of independent labels
 JOINTS = ("outputs", "softmax", "sigmoid")
 
@@ -39,6 +39,8 @@ class SeriesSpec:
         members: networks whose answers are averaged; 1 or more.
         joint: a name in :data:`JOINTS`.
         base: add the answers to those of a linear model of each channel's level and end; with ``outputs`` joined.
+        base_steps: last steps that this model reads beside the levels; 0 for the last value alone.
+        spread: factor of what members add to the base, above 0: about the size of what it leaves.
         branch: of a ridge beside the members; None without one.
 
     Example:
@@ -67,6 +69,8 @@ class SeriesSpec:
     members: int = 1
     joint: str = "outputs"
     base: bool = False
+    base_steps: int = 0
+    spread: float = 1.0
     branch: BranchSpec | None = None
 
     def __post_init__(self) -> None:
@@ -85,6 +89,10 @@ class SeriesSpec:
             raise InputError(describe("scale", self.scale, "'global' for a causal network, which never sees a whole"))
         if _check.flag("base", self.base) and self.joint != "outputs":
             raise InputError(describe("base", self.base, f"False for members that are averaged as {self.joint}"))
+        if _check.size("base_steps", self.base_steps, low=0) and not self.base:
+            raise InputError(describe("base_steps", self.base_steps, "0 without a base"))
+        if not _check.number("spread", self.spread, 0) > 0:
+            raise InputError(describe("spread", self.spread, "a number above 0"))
         _check.number("dropout", self.dropout, 0, 1, open_high=True)
         _check.number("augment", self.augment, 0)
         _check.number("mixup", self.mixup, 0, 1)

@@ -1,4 +1,4 @@
-"""The linear base of a network from series to numbers: fitted on the training items of each member, or left out.
+"""The linear base of a network from series to numbers: what it reads is chosen, and it is fitted for each member.
 
 Axes: N items, F numbers of an item, K outputs, M members.
 """
@@ -6,6 +6,7 @@ Axes: N items, F numbers of an item, K outputs, M members.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,16 @@ Floats = NDArray[np.float64]
 
 #: items whose levels are in memory at once
 _BLOCK = 500
-#: items by which the base is judged at most
-_JUDGED = 600
+#: items by which bases are compared at most
+_COMPARED = 600
+#: smallest spread: of a number that a base knows almost exactly
+_LEAST = 1e-3
+#: last steps that a base may read, and most numbers of them together
+_STEPS, _MOST_NUMBERS = (0, 4, 16, 64, 256), 5_000
 
 
 def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> None:
     """Fit the linear base of each member on the items that it trains on; of many on some, evenly spread.
-
-    Where it is shown to harm, the network has none; see :func:`does_harm`.
 
     Args:
         network: it is changed; without a base nothing is done.
@@ -41,9 +44,6 @@ def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> Non
         target: the meaning of the outputs.
     """
     if network.base is None:
-        return
-    if does_harm(network.base, items, target):
-        network.drop_base()
         return
     fitted: Linear | None = None
     for member in range(network.spec.members):
@@ -62,42 +62,64 @@ def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> Non
         network.base.set(member, fitted.weights, fitted.bias)
 
 
-def does_harm(base: LinearBase, items: EncodedItems, target: Target) -> bool:
-    """Return whether a ridge on random convolutions is shown to answer better without a base than with one.
+class Choice(NamedTuple):
+    """A linear base that a network is to have.
 
-    The ridge stands for the network, which takes far longer to train. Where the shape of a series tells the number, as
-    that of a season does, a base is one more thing to learn. Two ridges, one on the numbers themselves and one on the
-    error of a base, are compared on training items of folds that neither saw. Of many items some are read, evenly
-    spread.
+    Attributes:
+        steps: last steps that it reads beside levels; -1 for no base.
+        spread: root of the mean square of what it leaves of numbers that it did not see, up to 1.
+    """
+
+    steps: int = 0
+    spread: float = 1.0
+
+
+def choose_base(items: EncodedItems, target: Target) -> Choice:
+    """Return the linear base that is best for the training items.
+
+    A ridge on random convolutions stands for the network, which takes far longer to train: it is fitted on what each
+    base leaves, and on the numbers themselves, and scored on items of folds that neither saw. The base with the least
+    loss is taken, unless no base is shown to be better. Of many items some are read, evenly spread.
 
     Args:
-        base: gives the numbers of a series that it reads.
         items: training items; folds that they have are taken.
         target: the meaning of the outputs.
     """
-    drawn = drawn_items(items, _JUDGED)
+    drawn = drawn_items(items, _COMPARED)
     rows, weights = items.rows[drawn], items.record_weights(drawn)
-    targets, alike = coded(np.asarray(items.targets_of(rows)), target), folds_of_groups(items, rows)
+    alike = folds_of_groups(items, rows)
     folds = alike if items.folds is None else items.folds[rows]
     if folds is None:
         folds = even_folds(np.arange(len(rows)), FOLDS)
-    each = np.unique(folds[folds >= 0])
-    if len(each) < 2:  # a single stretch of time, or one item: nothing can be shown
-        return False
-    stride = stride_of(items.lengths)
+    scored = np.flatnonzero(folds >= 0)
+    others = [np.flatnonzero(folds != fold) for fold in np.unique(folds[scored])]
+    if len(others) < 2:  # a single stretch of time, or one item: nothing can be compared
+        return Choice()
+    fold_of_scored = np.unique(folds[scored], return_inverse=True)[1]
+    weights_of_scored = None if weights is None else weights[scored]
+    targets = coded(np.asarray(items.targets_of(rows)), target)
+
+    def losses(left: Floats) -> Floats:
+        """Return the squares of what answers leave of each scored item, of those for each fold, (R, N, K)."""
+        return np.asarray((left[fold_of_scored, scored] ** 2).mean(axis=1))
+
+    def left_by(ridge: Ridge, table: NDArray[Any], of: Floats) -> Floats:
+        """Return what ridges on the items of other folds leave of numbers for each fold, (R, N, K)."""
+        fitted = [ridge.fit(rows, targets=left, folds=alike) for rows, left in zip(others, of, strict=True)]
+        return of - np.stack([each.of(table) for each in fitted])
+
+    stride, longest, channels = stride_of(items.lengths), int(items.lengths.max()), items.first.values.shape[1]
     series = [in_blocks(np.asarray(items.first[int(row)]), stride) for row in rows]
-    levels, shares = _levels(base, items, rows), draw_shares(series, numbers=ALL).of(series)
-    of_levels, of_shares = (Ridge(table, targets, weights) for table in (levels, shares))
-    errors = np.zeros((2, *targets.shape))
-    for fold in each:
-        others, held_out = np.flatnonzero(folds != fold), folds == fold
-        left = targets - of_levels.fit(others, folds=alike).of(levels)
-        for number, truth in enumerate((left, targets)):
-            fitted = of_shares.fit(others, targets=truth, folds=alike)
-            errors[number, held_out] = truth[held_out] - fitted.of(shares[held_out])
-    scored = folds >= 0
-    with_base, without = (errors[:, scored] ** 2).sum(axis=2)
-    return is_shown_to_lose(with_base, without, None if weights is None else weights[scored])
+    shares = draw_shares(series, numbers=ALL).of(series)
+    ridge, every = Ridge(shares, targets, weights), np.broadcast_to(targets, (len(others), *targets.shape))
+    without, tried = losses(left_by(ridge, shares, every)), dict[Choice, Floats]()
+    for steps in sorted({min(steps, longest, _MOST_NUMBERS // channels) for steps in _STEPS}):
+        levels = _levels(LinearBase(channels, targets.shape[1], 1, steps=steps), items, rows)
+        left = left_by(Ridge(levels, targets, weights), levels, every)
+        spread = float(np.average(losses(left), weights=weights_of_scored)) ** 0.5
+        tried[Choice(steps, min(1.0, max(_LEAST, spread)))] = losses(left_by(ridge, shares, left))
+    best = min(tried, key=lambda choice: float(np.average(tried[choice], weights=weights_of_scored)))
+    return Choice(-1) if is_shown_to_lose(tried[best], without, weights_of_scored) else best
 
 
 def _levels(base: LinearBase, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:

@@ -194,6 +194,9 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
         """Return all options, those that were left open chosen by the rules of ``rekur.tasks.base.recipe``."""
         if self.network_of(features.kind) == CONVOLUTIONAL:
             self._series_facts = series_net.SeriesFacts.of(train_set)
+            if target.joint == "outputs":
+                steps, spread = bases.choose_base(train_set, target)
+                self._series_facts = self._series_facts._replace(base_steps=steps, spread=spread)
             return series_net.fill(self.get_params(deep=False), train_set, self.series_rules)
         facts = recipe.Facts.of(train_set.lengths, features, target.size)
         return recipe.fill(self.get_params(deep=False), facts)

@@ -56,10 +56,14 @@ class SeriesFacts(NamedTuple):
     Attributes:
         length: steps of a typical long series.
         levels: whether means or deviations differ between items, so that they may tell something.
+        base_steps: last steps that a linear base is to read beside levels; -1 for no base.
+        spread: about the size of what a network adds to the base, in deviations of the number.
     """
 
     length: int
     levels: bool
+    base_steps: int = -1
+    spread: float = 1.0
 
     @classmethod
     def of(cls, items: EncodedItems) -> SeriesFacts:
@@ -145,7 +149,9 @@ def spec_of(chosen: Mapping[str, Any], facts: SeriesFacts, **sizes: Any) -> Seri
     mixup = 0.5 if chosen["augment"] else 0.0
     taken = {name: chosen[name] for name in names}
     if sizes["joint"] == "outputs":  # a number often follows the level and the end; labels gain nothing by that
-        taken |= {"base": True, "pooling": "mean+max+attention+last"}
+        taken["pooling"] = "mean+max+attention+last"
+    if facts.base_steps >= 0:
+        taken |= {"base": True, "base_steps": facts.base_steps, "spread": facts.spread}
     return SeriesSpec(**sizes, **taken, mixup=mixup, **sizes_of(facts, causal=chosen["causal"]))
 
 
