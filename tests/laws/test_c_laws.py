@@ -102,7 +102,7 @@ def test_outputs_at_every_step(style: Style, **options: Any) -> None:
         {"members": 2, "joint": "sigmoid", "block": 2, "stride": 2},
         {"members": 2, "base": True, "pooling": "mean+last", "block": 2},
         {"members": 2, "base": True, "base_steps": 1},
-        {"base": True, "base_steps": 5, "block": 2},
+        {"base": True, "base_steps": 5, "spread": 0.2, "block": 2},
         {},
     ],
 )

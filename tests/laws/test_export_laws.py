@@ -225,7 +225,7 @@ def drawn(*shape: int) -> np.ndarray[Any, Any]:
         {"scale": "global", "causal": True, "block": 2, "stride": 3},
         {"members": 2, "base": True, "pooling": "mean+last", "block": 2},
         {"members": 2, "base": True, "base_steps": 1},
-        {"base": True, "base_steps": 5, "block": 2},
+        {"base": True, "base_steps": 5, "spread": 0.2, "block": 2},
     ],
 )
 def test_convolutional_networks(options: dict[str, Any], precision: str) -> None:

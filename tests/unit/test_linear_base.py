@@ -142,15 +142,35 @@ def test_labels_have_none() -> None:
         SeriesSpec(input_size=1, output_size=2, joint="softmax", base=True)
 
 
-def test_steps_without_a_base_are_refused() -> None:
-    with pytest.raises(InputError, match=r"base_steps: got 3; expected 0 without a base"):
-        SeriesSpec(input_size=1, output_size=1, base_steps=3)
+def test_members_add_numbers_of_the_size_of_what_a_base_leaves() -> None:
+    sizes: dict[str, Any] = {"input_size": 2, "output_size": 1, "channels": 4, "hidden_size": 2, "base": True}
+    whole, part = (build_series(SeriesSpec(**sizes, spread=spread), seed=0).eval() for spread in (1.0, 0.01))
+    steps, lengths = torch.randn(4, 9, 2), torch.tensor([9, 5, 9, 2])
+    added = []
+    for network in (whole, part):
+        torch.nn.init.ones_(network.members[0].head.weight)
+        network.base.set(0, np.ones((1, 8)), np.ones(1))
+        added.append(network.outputs(Batch.of(steps, lengths)) - network.base(steps, lengths)[0])
+    torch.testing.assert_close(added[1], 0.01 * added[0], rtol=1e-3, atol=1e-5)
+    X, y = windows()
+    exact = Regressor(**QUICK).fit(X, np.array([item[-1, 0] for item in X]))
+    assert exact.model_.spec.spread < 0.1
+    assert exact.metrics_["rmse"] < 0.05 * np.std(y)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"), [({"base_steps": 3}, "0 without a base"), ({"spread": 0}, "a number above 0")]
+)
+def test_specifications_that_mean_nothing_are_refused(option: dict[str, Any], expected: str) -> None:
+    (name,) = option
+    with pytest.raises(InputError, match=rf"{name}: got {option[name]}; expected {expected}"):
+        SeriesSpec(input_size=1, output_size=1, **option)
 
 
 def test_a_specification_of_an_older_version_means_none() -> None:
     without = SeriesSpec(input_size=1, output_size=1)
     saved = without.to_dict()
-    assert {"base", "base_steps", "pooling"}.isdisjoint(saved)  # equal to what was saved before there were these
+    assert {"base", "base_steps", "pooling", "spread"}.isdisjoint(saved)  # equal to what was saved without these
     assert SeriesSpec.from_dict(saved) == without
     with_both = SeriesSpec(input_size=1, output_size=1, base=True, base_steps=4, pooling="mean+last")
     assert SeriesSpec.from_dict(with_both.to_dict()) == with_both
