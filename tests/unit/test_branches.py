@@ -78,7 +78,7 @@ def test_a_saved_model_answers_as_the_trained_one(classifier: Classifier, tmp_pa
 def test_a_number_has_a_ridge_beside_the_net_too(tmp_path: Path) -> None:
     X, y = waves(24)
     model = Regressor(**QUICK).fit(X, y.astype(float) * 10)
-    net, ridge, _ = model.metrics_["parts"]
+    net, ridge, *_ = model.metrics_["parts"]
     assert ridge["rmse"] < net["rmse"]
     assert model.metrics_["rmse"] < net["rmse"]
     X = X[:5]

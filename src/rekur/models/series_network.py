@@ -140,12 +140,8 @@ class SeriesNetwork(ItemNetwork):
         super().__init__()
         self.spec = spec
         self.members = nn.ModuleList(SeriesMember(spec) for _ in range(spec.members))
-        self.base = None
-        if spec.base:  # training begins at the base
-            self.base = LinearBase(spec.input_size, spec.output_size, spec.members, steps=spec.base_steps)
-            for member in self.members:
-                for weight in cast(SeriesMember, member).head.parameters():
-                    nn.init.zeros_(weight)
+        steps = spec.base_steps
+        self.base = LinearBase(spec.input_size, spec.output_size, spec.members, steps=steps) if spec.base else None
         self.branch = None if spec.branch is None else ShareBranch(spec.branch)
 
     def attach(self, branch: ShareBranch) -> None:

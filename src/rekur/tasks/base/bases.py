@@ -35,14 +35,19 @@ _LEAST = 1e-3
 _STEPS, _MOST_NUMBERS = (0, 4, 16, 64, 256), 5_000
 
 
-def fit_base(network: SeriesNetwork, items: EncodedItems, target: Target) -> None:
-    """Fit the linear base of each member on the items that it trains on; of many on some, evenly spread.
+def start_network(network: SeriesNetwork, items: EncodedItems, target: Target) -> None:
+    """Let training to numbers begin at their mean, or at a linear base of each member.
+
+    A base is fitted on the items that a member trains on; of many on some, evenly spread.
 
     Args:
-        network: it is changed; without a base nothing is done.
+        network: untrained; it is changed unless its outputs are labels.
         items: training items, with their folds.
         target: the meaning of the outputs.
     """
+    if target.joint != "outputs":
+        return
+    network.multiply_scores(0.0)
     if network.base is None:
         return
     fitted: Linear | None = None
@@ -79,7 +84,7 @@ def choose_base(items: EncodedItems, target: Target) -> Choice:
 
     A ridge on random convolutions stands for the network, which takes far longer to train: it is fitted on what each
     base leaves, and on the numbers themselves, and scored on items of folds that neither saw. The base with the least
-    loss is taken, unless no base is shown to be better. Of many items some are read, evenly spread.
+    loss is taken where it is shown to be better than no base. Of many items some are read, evenly spread.
 
     Args:
         items: training items; folds that they have are taken.
@@ -119,7 +124,7 @@ def choose_base(items: EncodedItems, target: Target) -> Choice:
         spread = float(np.average(losses(left), weights=weights_of_scored)) ** 0.5
         tried[Choice(steps, min(1.0, max(_LEAST, spread)))] = losses(left_by(ridge, shares, left))
     best = min(tried, key=lambda choice: float(np.average(tried[choice], weights=weights_of_scored)))
-    return Choice(-1) if is_shown_to_lose(tried[best], without, weights_of_scored) else best
+    return best if is_shown_to_lose(without, tried[best], weights_of_scored) else Choice(-1)
 
 
 def _levels(base: LinearBase, items: EncodedItems, rows: NDArray[np.int64]) -> Floats:

@@ -111,7 +111,7 @@ def finish(
         of_ridge = best_quarters(net, fitted.scores, target.joint, losses, weights)
         mix = Mix(GRID - of_ridge, of_ridge)
     elif network.base is None:
-        notes.append("There is no linear base: a ridge answers better without it.")
+        notes.append("There is no linear base: a ridge is not shown to answer better with one.")
         mix = best_mix(net, fitted.scores, None, loss)
     else:
         answers["linear base of both"] = bases = bases_of_folds(network.base, valid_set)

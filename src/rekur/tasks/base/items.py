@@ -270,9 +270,9 @@ class SequenceEstimator(ItemOptions, ItemEstimator):
             self._refitted = None
 
     def start_network(self, network: Any, target: Target, train_set: EncodedItems) -> None:
-        """Give the network the trained vectors, or the linear base of series."""
+        """Give the network the trained vectors, or the linear base of numbers from series."""
         if isinstance(network, SeriesNetwork):
-            bases.fit_base(network, train_set, target)
+            bases.start_network(network, train_set, target)
         vectors = self.take_vectors()
         if vectors is not None:
             rows = torch.from_numpy(cast(TextFeatures, self.features_).vector_rows())
