@@ -157,6 +157,8 @@ def test_numbers_are_mixed_of_network_ridge_and_base_by_the_least_loss() -> None
     of_three = Mix(1, 2, 1).note()
     assert of_three == "The answer is 25% network, 50% ridge on random convolutions and 25% linear base of both."
     assert Mix(2, 2).note() == "The answer is 50% network and 50% ridge on random convolutions."
+    assert Mix(2, 0, 2).note() == "The answer is 50% network and 50% linear base of both."
+    assert Mix(0, 4).note() == "The answer is that of the ridge on random convolutions alone."
 
 
 @pytest.mark.parametrize("ridges", [1, 3])

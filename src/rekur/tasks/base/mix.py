@@ -38,9 +38,11 @@ class Mix(NamedTuple):
 
     def note(self) -> str:
         """Return the sentence that tells a person of it."""
-        parts = [(self.network, "network"), (self.ridge, "ridge on random convolutions")]
-        parts += [(self.base, "linear base of both")] if self.base else []
-        *first, last = (f"{quarters / GRID:.0%} {name}" for quarters, name in parts)
+        names = "network", "ridge on random convolutions", "linear base of both"
+        parts = [(part / GRID, name) for part, name in zip(self, names, strict=True) if part]
+        if len(parts) == 1:
+            return f"The answer is that of the {parts[0][1]} alone."
+        *first, last = (f"{share:.0%} {name}" for share, name in parts)
         return f"The answer is {', '.join(first)} and {last}."
 
 
