@@ -110,7 +110,7 @@ def choose_base(items: EncodedItems, target: Target) -> Choice:
 
     def left_by(ridge: Ridge, table: NDArray[Any], of: Floats) -> Floats:
         """Return what ridges on the items of other folds leave of numbers for each fold, (R, N, K)."""
-        fitted = [ridge.fit(rows, targets=left, folds=alike) for rows, left in zip(others, of, strict=True)]
+        fitted = [ridge.fit(seen, targets=left, folds=alike) for seen, left in zip(others, of, strict=True)]
         return of - np.stack([each.of(table) for each in fitted])
 
     stride, longest, channels = stride_of(items.lengths), int(items.lengths.max()), items.first.values.shape[1]
